@@ -1,1 +1,67 @@
-//! Placeholder.
+//! Typed jobs and typed events on Redis.
+//!
+//! A [`Job`] is plain data with a stable name; [`Client::push`] puts it into a queue, and a worker (crate
+//! `millstream-worker`) runs it. An [`Event`] is plain data too: [`Client::publish`] keeps it in its topic's stream for
+//! [durable groups](Client::consume) and [live followers](Client::follow); [`Client::broadcast`] only tells whoever
+//! [listens](Client::listen) now.
+//!
+//! ```no_run
+//! use millstream_queue::{Client, Job};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct SendWelcome {
+//!     user: i64,
+//! }
+//! impl Job for SendWelcome {
+//!     const KIND: &'static str = "send_welcome";
+//!     const QUEUE: &'static str = "mail";
+//! }
+//!
+//! # async fn example() -> Result<(), millstream_queue::Error> {
+//! let client = Client::connect("redis://127.0.0.1/").await?;
+//! client.push(SendWelcome { user: 7 }).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The keys ([`keys`]) and the wire format (`WIRE.md`, [`Entry`], [`Outcome`]) are public contracts: a client in any
+//! language can enqueue with one `XADD`.
+
+mod backoff;
+mod client;
+mod connection;
+mod entry;
+mod error;
+mod event;
+mod id;
+mod job;
+pub mod keys;
+mod msgpack;
+pub mod names;
+mod options;
+mod outcome;
+mod push;
+mod recording;
+mod retry;
+mod server;
+mod signals;
+
+pub use backoff::Backoff;
+pub use client::{Client, ClientBuilder};
+pub use connection::{Connection, Dedicated};
+pub use entry::{Entry, MalformedEntry, Stored};
+pub use error::Error;
+pub use event::{
+    Broadcast, Consume, Consumer, Delivery, Envelope, Event, Follow, Follower, Heard, Listen, Listener, Live, Position,
+    Publish, Published,
+};
+pub use id::derived_id;
+pub use job::{History, Job, Priority};
+pub use keys::Lane;
+pub use options::Options;
+pub use outcome::{Outcome, State};
+pub use push::{Push, PushAll};
+pub use retry::Retry;
+pub use server::ServerFacts;
+pub use signals::{Signal, Signals};

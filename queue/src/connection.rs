@@ -1,0 +1,209 @@
+//! Connections: a few multiplexed ones in a pool, which commands share, and dedicated ones for blocking reads.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bb8::ManageConnection;
+use bb8_redis::RedisConnectionManager;
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    io::tcp::TcpSettings,
+};
+
+use crate::Error;
+
+/// How long a connection attempt may take; also how long a caller waits for a connection of the pool.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A handle to one of the pool's multiplexed connections, for [`redis::cmd`], pipelines and scripts. Cheap: many tasks
+/// use one connection at once. Never send a blocking command through it: everyone would wait ([`Dedicated`] is for that).
+#[derive(Clone)]
+pub struct Connection {
+    inner: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+}
+
+impl Connection {
+    fn watch<T>(broken: &AtomicBool, result: Result<T, RedisError>) -> Result<T, RedisError> {
+        if let Err(error) = &result
+            && (error.is_unrecoverable_error() || error.is_timeout())
+        {
+            broken.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move { Self::watch(&self.broken, self.inner.req_packed_command(cmd).await) })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(
+            async move { Self::watch(&self.broken, self.inner.req_packed_commands(pipeline, offset, count).await) },
+        )
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.get_db()
+    }
+}
+
+/// A connection of its own for blocking reads. A read on it must never be dropped half-way: the server would go on and
+/// hand out what nobody receives.
+pub struct Dedicated {
+    /// The connection.
+    pub conn: MultiplexedConnection,
+    /// The server's number of it, for `CLIENT UNBLOCK`.
+    pub client_id: i64,
+    /// The server's run id: it changes with a restart and with a failover.
+    pub run_id: String,
+}
+
+/// The pool. bb8-redis connects; this adds what it leaves out: broken connections are noticed, and the cause of a failed
+/// connect reaches the caller.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    pool: bb8::Pool<Manager>,
+    client: redis::Client,
+    server: Arc<str>,
+    last_error: LastError,
+}
+
+impl Connections {
+    /// Prepares the pool without connecting.
+    pub(crate) fn new(url: &str, size: u32, response_timeout: Duration) -> Result<Self, Error> {
+        let info = connection_info(url)?;
+        let server: Arc<str> = info.addr().to_string().into();
+        let manager = Manager {
+            inner: RedisConnectionManager::new(info.clone()).map_err(|error| bad_url(&error))?,
+            response_timeout,
+        };
+        let last_error = LastError::default();
+        let pool = bb8::Pool::builder()
+            .max_size(size)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .retry_connection(false)
+            .test_on_check_out(false)
+            .queue_strategy(bb8::QueueStrategy::Lifo)
+            .error_sink(Box::new(last_error.clone()))
+            .build_unchecked(manager);
+        let client = redis::Client::open(info).map_err(|error| bad_url(&error))?;
+        Ok(Self { pool, client, server, last_error })
+    }
+
+    /// Host and port.
+    pub(crate) fn server(&self) -> &Arc<str> {
+        &self.server
+    }
+
+    pub(crate) fn client(&self) -> &redis::Client {
+        &self.client
+    }
+
+    /// A shared connection. The pool's guard goes back at once: it only chooses which connection commands share, and a
+    /// broken one leaves the pool when its guard does.
+    pub(crate) async fn shared(&self) -> Result<Connection, Error> {
+        loop {
+            let pooled = self.pool.get().await.map_err(|error| self.unreachable(error))?;
+            if !pooled.broken.load(Ordering::Relaxed) {
+                return Ok(pooled.clone());
+            }
+        }
+    }
+
+    /// A connection of its own, whose reads may block for `longest_block`.
+    pub(crate) async fn dedicated(&self, longest_block: Duration) -> Result<Dedicated, Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(longest_block + Duration::from_secs(5)));
+        let connect = async {
+            let mut conn = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let (client_id, info): (i64, String) =
+                redis::pipe().cmd("CLIENT").arg("ID").cmd("INFO").arg("server").query_async(&mut conn).await?;
+            Ok(Dedicated { conn, client_id, run_id: crate::server::info_field(&info, "run_id").to_owned() })
+        };
+        connect.await.map_err(|source| Error::Unreachable { server: self.server.to_string(), source })
+    }
+
+    fn unreachable(&self, error: bb8::RunError<RedisError>) -> Error {
+        let source = match error {
+            bb8::RunError::User(error) => error,
+            bb8::RunError::TimedOut => self.last_error.take().unwrap_or_else(no_connection_in_time),
+        };
+        Error::Unreachable { server: self.server.to_string(), source }
+    }
+}
+
+fn no_connection_in_time() -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection within 2 s").into()
+}
+
+/// redis-rs leaves Nagle's algorithm on, which costs a small write up to 40 ms.
+fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
+    let info = url.into_connection_info().map_err(|error| bad_url(&error))?;
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// Only the parser's words: the URL itself may hold a password.
+fn bad_url(error: &RedisError) -> Error {
+    Error::Url { reason: error.to_string() }
+}
+
+struct Manager {
+    inner: RedisConnectionManager,
+    response_timeout: Duration,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<Connection, RedisError> {
+        let mut inner = self.inner.connect().await?;
+        inner.set_response_timeout(self.response_timeout);
+        Ok(Connection { inner, broken: Arc::default() })
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
+        self.inner.is_valid(&mut connection.inner).await
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// Remembers why the pool could not connect, since bb8 itself only says that it took too long.
+#[derive(Clone, Debug, Default)]
+struct LastError(Arc<Mutex<Option<RedisError>>>);
+
+impl LastError {
+    fn take(&self) -> Option<RedisError> {
+        self.0.lock().ok().and_then(|mut error| error.take())
+    }
+}
+
+impl bb8::ErrorSink<RedisError> for LastError {
+    fn sink(&self, error: RedisError) {
+        if let Ok(mut last) = self.0.lock() {
+            *last = Some(error);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<RedisError>> {
+        Box::new(self.clone())
+    }
+}

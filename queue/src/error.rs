@@ -1,0 +1,116 @@
+//! What can go wrong between an application and its Redis.
+
+use redis::RedisError;
+use uuid::Uuid;
+
+/// Every failure of this crate. Messages name the value that was wrong and what would be right; none holds a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL could not be read.
+    #[error("the Redis URL can't be read ({reason}); it should look like redis://user:password@host:6379/0")]
+    Url {
+        /// What the parser said.
+        reason: String,
+    },
+    /// No connection to the server.
+    #[error("no connection to Redis at {server}: {source}")]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// The first cause, never a mere "timed out waiting for the pool".
+        source: RedisError,
+    },
+    /// The server is older than what the scripts need.
+    #[error("Redis at {server} is version {version}; Millstream needs 7.0 or newer, or any Valkey")]
+    TooOld {
+        /// Host and port.
+        server: String,
+        /// As the server names it.
+        version: String,
+    },
+    /// The server would evict jobs or locks when memory runs short.
+    #[error(
+        "Redis at {server} has maxmemory-policy {policy}, which deletes jobs when memory is short; set it to noeviction"
+    )]
+    Evicts {
+        /// Host and port.
+        server: String,
+        /// The policy's name.
+        policy: String,
+    },
+    /// A name that can't be part of a key.
+    #[error("{what} {name:?} is refused: {rule}")]
+    Name {
+        /// What the name is for: queue, kind, topic, namespace, group.
+        what: &'static str,
+        /// The name as it was given.
+        name: String,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// A payload could not be turned into JSON.
+    #[error("the payload of {name} can't be written as JSON: {source}")]
+    Encode {
+        /// The job's kind or the event's name.
+        name: &'static str,
+        /// serde's reason.
+        source: serde_json::Error,
+    },
+    /// A stored payload could not be read back as its type.
+    #[error("{what} can't be read as {name}: {reason}")]
+    Decode {
+        /// Which entry, event or pack.
+        what: String,
+        /// The expected type.
+        name: &'static str,
+        /// What was wrong, with the place inside the payload.
+        reason: String,
+    },
+    /// A payload is over the limit.
+    #[error(
+        "the payload of {name} is {size} bytes, the limit is {limit}; store the data elsewhere and push a reference to it"
+    )]
+    TooLarge {
+        /// The job's kind or the event's name.
+        name: &'static str,
+        /// Bytes of the encoded payload.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A time that can't be stored.
+    #[error("the time {time} is out of range; a job can wait until the year 9999")]
+    Time {
+        /// The time as it was given.
+        time: String,
+    },
+    /// No answer came: the write may or may not have been applied.
+    #[error(
+        "no answer from Redis to the push of {id}, which may or may not have been stored ({source}); push it again with the same `.id(…)` if it must not run twice"
+    )]
+    Indeterminate {
+        /// The job's id.
+        id: Uuid,
+        /// What broke.
+        source: RedisError,
+    },
+    /// Some of many jobs were stored before this went wrong.
+    #[error("at least {stored} jobs are stored, then: {source}")]
+    PartlyPushed {
+        /// How many are stored for sure.
+        stored: u64,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// Redis refused or failed a command.
+    #[error("Redis: {0}")]
+    Redis(#[from] RedisError),
+}
+
+impl Error {
+    /// Whether no answer came, so that a write may or may not have been applied.
+    pub fn is_indeterminate(&self) -> bool {
+        matches!(self, Error::Indeterminate { .. })
+    }
+}

@@ -1,0 +1,66 @@
+//! What a job is: plain data with a stable name.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Backoff, keys::Lane};
+
+/// A unit of background work: plain data, apart from the handler that runs it.
+///
+/// Only [`KIND`](Job::KIND) is required; every other constant is a default for jobs of this type.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Stable name of the job type. It is stored with each job: renaming the Rust type is free, renaming this is not.
+    const KIND: &'static str;
+    /// The queue. Default: `default`.
+    const QUEUE: &'static str = "default";
+    /// Version of the payload's shape. Default: 1.
+    const VERSION: u32 = 1;
+    /// Which jobs of the queue run first. Default: normal.
+    const PRIORITY: Priority = Priority::Normal;
+    /// Failed attempts until the job is dead. Default: 20. Zero counts as one.
+    const ATTEMPTS: u32 = 20;
+    /// Longest run of one attempt; beyond it the attempt is cancelled and counts as failed. Default: 30 minutes.
+    const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+    /// Delay between a failed attempt and the next. Default: [`Backoff::DEFAULT`].
+    const BACKOFF: Backoff = Backoff::DEFAULT;
+    /// What the durable history keeps. Default: everything.
+    const HISTORY: History = History::All;
+}
+
+/// Which jobs of a queue are fetched first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// When nothing else waits.
+    Low,
+}
+
+impl Priority {
+    /// The stream that carries jobs of this priority.
+    pub fn lane(self) -> Lane {
+        match self {
+            Priority::High => Lane::High,
+            Priority::Normal => Lane::Normal,
+            Priority::Low => Lane::Low,
+        }
+    }
+}
+
+/// What the durable history keeps of a job type's attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// Every attempt with payload and result.
+    #[default]
+    All,
+    /// Every attempt, without payload and result.
+    Facts,
+    /// Only attempts that did not complete, with payload.
+    Failures,
+    /// Nothing.
+    Nothing,
+}

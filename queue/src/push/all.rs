@@ -1,0 +1,162 @@
+//! Many jobs: encoded while earlier pipelines are on their way, never more than a few of them at once.
+
+use std::{collections::VecDeque, future::IntoFuture, time::Duration};
+
+use chrono::{DateTime, Utc};
+use redis::Pipeline;
+use tokio::task::JoinHandle;
+
+use super::{PUSH, PushScript, check_names, entry, not_stored, when::When, xadd};
+use crate::{Client, Error, Job, Priority, client::BoxFuture, id, options::Options};
+
+/// Jobs in a pipeline, at most.
+const JOBS: usize = 512;
+/// Bytes of payload in a pipeline, at most (one payload may be larger).
+const BYTES: usize = 1024 * 1024;
+/// Pipelines on their way at once: one in the server's hands, one arriving.
+const IN_FLIGHT: usize = 3;
+
+/// Many jobs on their way; `.await` pushes them and returns how many.
+#[must_use = "nothing is pushed until awaited"]
+pub struct PushAll<'a, I> {
+    client: &'a Client,
+    jobs: I,
+    when: When,
+    priority: Option<Priority>,
+}
+
+impl<'a, I> PushAll<'a, I>
+where
+    I: IntoIterator,
+    I::Item: Job,
+{
+    pub(super) fn new(client: &'a Client, jobs: I) -> Self {
+        Self { client, jobs, when: When::Now, priority: None }
+    }
+
+    /// Runs the jobs when `delay` has passed on the server's clock.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.when = When::after(delay);
+        self
+    }
+
+    /// Runs the jobs at `time`; a time in the past means now.
+    pub fn at(mut self, time: DateTime<Utc>) -> Self {
+        self.when = When::at(time);
+        self
+    }
+
+    /// Overrides the job type's priority.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    async fn push(self) -> Result<u64, Error>
+    where
+        I::IntoIter: Send,
+    {
+        check_names::<I::Item>()?;
+        let mut jobs = self.jobs.into_iter();
+        let writer = Writer {
+            client: self.client,
+            when: self.when,
+            priority: self.priority.unwrap_or(<I::Item as Job>::PRIORITY),
+        };
+        let mut in_flight: VecDeque<JoinHandle<Result<u64, Error>>> = VecDeque::new();
+        let mut stored = 0;
+        let outcome = loop {
+            let batch = match writer.next_batch(&mut jobs) {
+                Ok(batch) => batch,
+                Err(error) => break Err(error),
+            };
+            let at_end = batch.count == 0;
+            if !at_end {
+                in_flight.push_back(batch.send(self.client.clone()));
+            }
+            if at_end || in_flight.len() == IN_FLIGHT {
+                let Some(oldest) = in_flight.pop_front() else { break Ok(()) };
+                match oldest.await.expect("a pipeline's task neither panics nor is cancelled") {
+                    Ok(count) => stored += count,
+                    Err(error) => break Err(error),
+                }
+            }
+        };
+        // Those behind a failed pipeline are on their way already: what becomes of them is counted too.
+        for pipeline in in_flight {
+            stored += pipeline.await.expect("a pipeline's task neither panics nor is cancelled").unwrap_or(0);
+        }
+        match outcome {
+            Ok(()) => Ok(stored),
+            Err(source) => Err(Error::PartlyPushed { stored, source: Box::new(source) }),
+        }
+    }
+}
+
+struct Writer<'a> {
+    client: &'a Client,
+    when: When,
+    priority: Priority,
+}
+
+struct Batch {
+    pipeline: Pipeline,
+    count: u64,
+    first: uuid::Uuid,
+}
+
+impl Writer<'_> {
+    fn next_batch<J: Job>(&self, jobs: &mut impl Iterator<Item = J>) -> Result<Batch, Error> {
+        let keys = self.client.keys(J::QUEUE);
+        let lane = self.priority.lane();
+        let lane_key = keys.ready(lane);
+        let now_ms = Utc::now().timestamp_millis();
+        let mut batch = Batch { pipeline: Pipeline::with_capacity(JOBS), count: 0, first: uuid::Uuid::nil() };
+        if self.when != When::Now {
+            batch.pipeline.load_script(&PUSH).ignore();
+        }
+        let mut bytes = 0;
+        while bytes < BYTES && batch.count < JOBS as u64 {
+            let Some(job) = jobs.next() else { break };
+            let body = self.client.encode(J::KIND, &job)?;
+            bytes += body.len();
+            let entry = entry::<J>(body, id::fresh(), now_ms, &Options::default());
+            if batch.count == 0 {
+                batch.first = entry.id;
+            }
+            if self.when == When::Now {
+                batch.pipeline.add_command(xadd(&lane_key, &entry)).ignore();
+            } else {
+                let script = PushScript { keys: &keys, lane, when: self.when, window: None, now_ms };
+                batch.pipeline.invoke_script(&script.call(&entry)?).ignore();
+            }
+            batch.count += 1;
+        }
+        Ok(batch)
+    }
+}
+
+impl Batch {
+    /// Sends the pipeline from a task of its own, so that the next one is encoded meanwhile.
+    fn send(self, client: Client) -> JoinHandle<Result<u64, Error>> {
+        tokio::spawn(async move {
+            let mut conn = client.connection().await?;
+            self.pipeline.exec_async(&mut conn).await.map_err(|source| not_stored(self.first, source))?;
+            Ok(self.count)
+        })
+    }
+}
+
+impl<'a, I> IntoFuture for PushAll<'a, I>
+where
+    I: IntoIterator + Send + 'a,
+    I::Item: Job,
+    I::IntoIter: Send,
+{
+    type Output = Result<u64, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.push())
+    }
+}
