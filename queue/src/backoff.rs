@@ -5,10 +5,11 @@ use std::time::Duration;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The delay before the next attempt, as a function of the attempt that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backoff {
     /// attempt⁴ + 15 seconds, ± 10 %, at most 24 hours (the curve of Sidekiq, without its upward drift).
+    #[default]
     Quartic,
     /// The same delay each time.
     Constant(Duration),

@@ -1,0 +1,42 @@
+//! What makes a queue's jobs run in this process. Per queue: a fetch loop that reads, tasks that execute, a finisher that
+//! tells Redis, a promoter for delayed jobs and a rescuer for the jobs of the dead. Per process: one thread that beats.
+
+mod batch;
+mod beat;
+mod decide;
+mod epoch;
+mod execute;
+mod fetch;
+mod fetch_loop;
+mod finish;
+mod hands;
+mod lease;
+mod observer;
+mod promote;
+mod queue;
+mod rescue;
+mod scripts;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use millstream_queue::Client;
+use tokio::sync::Semaphore;
+
+use crate::{handler::Handlers, settings::Settings, shutdown::Shutdown};
+pub(crate) use beat::Beats;
+pub(crate) use lease::Lease;
+pub(crate) use queue::Queue;
+
+/// What all queues of a worker process share.
+pub(crate) struct Process<S> {
+    pub(crate) client: Client,
+    pub(crate) app: Arc<S>,
+    pub(crate) handlers: Handlers<S>,
+    pub(crate) settings: Settings,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) beats: Beats,
+    /// One job that killed workers before runs at a time, so that the next crash can be blamed on it.
+    pub(crate) suspects: Arc<Semaphore>,
+    /// Handlers were still running when the grace period ended; what they block on may never return.
+    pub(crate) was_cut_off: AtomicBool,
+}

@@ -1,0 +1,55 @@
+//! One consumer's term: what everything that works under one lease shares.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_queue::Error;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Process, batch::Finished, hands::Hands, lease::Lease, queue::Queue};
+
+pub(super) struct Epoch<S> {
+    pub(super) process: Arc<Process<S>>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) hands: Arc<Hands>,
+    pub(super) servers: Arc<Servers>,
+    pub(super) outcomes: mpsc::Sender<Finished>,
+    /// The queue is paused, as the promoter last read it.
+    pub(super) paused: watch::Sender<bool>,
+    /// The grace period is over: running handlers are cut off.
+    pub(super) cut_off: CancellationToken,
+}
+
+/// The servers met so far, by run id: entries read from one must not be finished lightly on another.
+#[derive(Debug, Default)]
+pub(super) struct Servers {
+    run_ids: Mutex<Vec<String>>,
+}
+
+impl Servers {
+    /// The number of a server.
+    pub(super) fn number(&self, run_id: &str) -> u32 {
+        let mut run_ids = self.run_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = run_ids.iter().position(|known| known == run_id);
+        let index = known.unwrap_or_else(|| {
+            run_ids.push(run_id.to_owned());
+            run_ids.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+}
+
+impl<S> Epoch<S> {
+    /// Whether the loops of this term should end.
+    pub(super) fn is_over(&self) -> bool {
+        self.lease.is_fenced() || self.process.shutdown.is_stopping()
+    }
+
+    /// Makes the lanes' groups again, after someone deleted them.
+    pub(super) async fn regroup(&self) -> Result<(), Error> {
+        let mut conn = self.process.client.connection().await?;
+        let _: () = super::scripts::regroup(self.lease.keys()).invoke_async(&mut conn).await?;
+        Ok(())
+    }
+}

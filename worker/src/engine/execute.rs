@@ -1,0 +1,218 @@
+//! Running one job: from an entry in hand to what the finisher needs.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use millstream_queue::{Entry, History, Lane, MalformedEntry, Options, Outcome, State, Stored};
+use redis::Value;
+use tracing::{Instrument, debug, error_span, warn};
+
+use super::{
+    batch::{Finished, Step},
+    decide::{Decision, Ending, Limits, Next, decide},
+    epoch::Epoch,
+    fetch::Taken,
+    hands::Place,
+};
+use crate::{
+    Context, Failure,
+    clock::now_us,
+    handler::{Handler, Policy},
+};
+
+/// Runs what was read; none when it no longer concerns this consumer.
+pub(super) async fn execute<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, taken: Taken) -> Option<Finished> {
+    match taken.job {
+        Ok(entry) => run_job(epoch, taken.place, entry).await,
+        Err(malformed) => bury(epoch, taken.place, &malformed).await,
+    }
+}
+
+async fn run_job<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, place: Place, entry: Entry) -> Option<Finished> {
+    let started_us = now_us();
+    let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
+    let options = Options::parse(entry.options.as_deref());
+    let ending = match handler {
+        Some(handler) => {
+            let timeout = options.timeout_ms.map_or(handler.policy.timeout, Duration::from_millis);
+            let span = error_span!("job", kind = handler.kind, id = %entry.id, attempt = entry.attempt);
+            attempt(epoch, handler, &entry, timeout).instrument(span).await?
+        }
+        None => Ending::Parked,
+    };
+    let finished_us = now_us();
+    let policy = handler.map(|handler| handler.policy);
+    let limits = limits(policy, &options);
+    let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
+    report(&entry, &decision);
+    let run = Run { place, entry, decision, started_us: handler.map(|_| started_us), finished_us };
+    Some(run.finished(epoch.lease.consumer(), policy, ending))
+}
+
+/// The handler's future under its time-out; none when the consumer was fenced meanwhile.
+async fn attempt<S: Send + Sync + 'static>(
+    epoch: &Arc<Epoch<S>>,
+    handler: &Handler<S>,
+    entry: &Entry,
+    timeout: Duration,
+) -> Option<Ending> {
+    let process = &epoch.process;
+    let cx = Context::new(process.app.clone(), process.client.clone(), epoch.lease.clone(), entry, timeout);
+    let running = AssertUnwindSafe(async { (handler.run)(&entry.body, cx)?.await }).catch_unwind();
+    tokio::select! {
+        biased;
+        ended = tokio::time::timeout(timeout, running) => Some(match ended {
+            Ok(Ok(Ok(result))) => Ending::Completed(result),
+            Ok(Ok(Err(failure))) => Ending::Failed(failure),
+            Ok(Err(panic)) => Ending::Failed(Failure::panicked(&*panic)),
+            Err(_) => Ending::Failed(format!("timed out after {timeout:?}").into()),
+        }),
+        () = epoch.lease.fenced() => None,
+        () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
+    }
+}
+
+fn limits(policy: Option<Policy>, options: &Options) -> Limits {
+    let backoff = policy.map_or_else(Default::default, |policy| policy.backoff);
+    let attempts = options.attempts.or(policy.map(|policy| policy.attempts)).unwrap_or(1);
+    Limits { attempts: attempts.max(1), backoff }
+}
+
+fn report(entry: &Entry, decision: &Decision) {
+    let Some(error) = &decision.error else { return };
+    let (kind, id, attempt, state) = (&entry.kind, entry.id, entry.attempt, decision.state);
+    if state == State::Dead {
+        warn!(kind, %id, attempt, %error, "job is dead");
+    } else {
+        debug!(kind, %id, attempt, %state, %error, "job did not complete");
+    }
+}
+
+/// A run that has ended.
+struct Run {
+    place: Place,
+    entry: Entry,
+    decision: Decision,
+    started_us: Option<i64>,
+    finished_us: i64,
+}
+
+impl Run {
+    fn finished(mut self, consumer: &str, policy: Option<Policy>, ending: Ending) -> Finished {
+        let step = self.step();
+        let mut packed = Vec::new();
+        let history = policy.map_or(History::All, |policy| policy.history);
+        let is_kept = match history {
+            History::All | History::Facts => true,
+            History::Failures => self.decision.state != State::Completed,
+            History::Nothing => false,
+        };
+        if is_kept {
+            packed.reserve(200 + self.entry.body.len());
+            self.outcome(consumer, history != History::Facts, ending).pack_into(&mut packed);
+        }
+        Finished { place: self.place, job: self.entry.id, outcome: packed, step }
+    }
+
+    /// The move that the job makes, as its next run will read it.
+    fn step(&mut self) -> Option<Step> {
+        if self.decision.next == Next::Gone {
+            return None;
+        }
+        let before = (self.entry.attempt, self.entry.run);
+        let is_dead = self.decision.next == Next::Dead;
+        if !is_dead {
+            self.entry.attempt = self.decision.next_attempt;
+            self.entry.run = self.entry.run.saturating_add(1);
+        }
+        let error = if is_dead { self.decision.error.as_deref() } else { None };
+        let packed = Stored { lane: self.place.lane, entry: &self.entry, error }.pack();
+        (self.entry.attempt, self.entry.run) = before;
+        Some(match self.decision.next {
+            Next::Later(delay) => Step::later(delay, packed),
+            Next::Dead => Step::dead(packed),
+            Next::Ready | Next::Gone => Step::ready(self.place.lane, packed),
+        })
+    }
+
+    fn outcome(&mut self, consumer: &str, with_payload: bool, ending: Ending) -> Outcome {
+        let next_ms = match self.decision.next {
+            Next::Later(delay) => {
+                Some((self.finished_us / 1000).saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
+            }
+            _ => None,
+        };
+        let result = if let Ending::Completed(result) = ending { result } else { None };
+        Outcome {
+            id: self.entry.id,
+            kind: std::mem::take(&mut self.entry.kind),
+            lane: self.place.lane,
+            version: self.entry.version,
+            run: self.entry.run,
+            attempt: self.entry.attempt,
+            crash: self.entry.crash,
+            state: self.decision.state,
+            enqueued_ms: self.entry.at_ms,
+            started_us: self.started_us,
+            finished_us: self.finished_us,
+            worker: consumer.to_owned(),
+            error: self.decision.error.take(),
+            payload: with_payload.then(|| std::mem::take(&mut self.entry.body)),
+            content_type: self.entry.content_type.take(),
+            result: if with_payload { result } else { None },
+            next_ms,
+        }
+    }
+}
+
+/// An entry that is no job goes to the dead letters with its raw fields.
+async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry) -> Option<Finished> {
+    let lane_key = epoch.lease.keys().ready(place.lane);
+    let raw = loop {
+        match read_raw(epoch, &lane_key, place).await {
+            Ok(raw) => break raw,
+            Err(_) if epoch.lease.is_fenced() => return None,
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await, // logged by the loops that fetch
+        }
+    };
+    let error = malformed.to_string();
+    let id = millstream_queue::derived_id(&lane_key, &place.position.to_string());
+    warn!(%id, entry = %place.position, %error, "an entry is no job; it is now among the dead letters");
+    let mut outcome = Vec::new();
+    let now = now_us();
+    Outcome {
+        id,
+        kind: "malformed".to_owned(),
+        lane: place.lane,
+        version: 1,
+        run: 1,
+        attempt: 1,
+        crash: 0,
+        state: State::Dead,
+        enqueued_ms: now / 1000,
+        started_us: None,
+        finished_us: now,
+        worker: epoch.lease.consumer().to_owned(),
+        error: Some(error.clone()),
+        payload: None,
+        content_type: None,
+        result: None,
+        next_ms: None,
+    }
+    .pack_into(&mut outcome);
+    let step = Some(Step::dead(Stored::pack_malformed(place.lane, &raw, &error)));
+    Some(Finished { place, job: id, outcome, step })
+}
+
+async fn read_raw<S>(epoch: &Epoch<S>, lane_key: &str, place: Place) -> Result<Vec<Value>, millstream_queue::Error> {
+    let mut conn = epoch.process.client.connection().await?;
+    let id = place.position.to_string();
+    let entries: Vec<(String, Vec<Value>)> =
+        redis::cmd("XRANGE").arg(lane_key).arg(&id).arg(&id).query_async(&mut conn).await?;
+    Ok(entries.into_iter().next().map(|(_, fields)| fields).unwrap_or_default())
+}
+
+/// The lane of suspects: its jobs run one at a time in a process.
+pub(super) fn is_suspect(taken: &Taken) -> bool {
+    taken.place.lane == Lane::Suspect
+}

@@ -1,0 +1,173 @@
+//! Reading a queue's lanes on a dedicated connection.
+
+use std::collections::HashSet;
+
+use millstream_queue::{
+    Dedicated, Entry, Lane, MalformedEntry, Position,
+    keys::{QueueKeys, WORKERS},
+};
+use redis::{Pipeline, RedisError, Value};
+
+use super::{hands::Place, lease::Lease};
+use crate::settings::BLOCK;
+
+/// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
+const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
+
+/// An entry that was read.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) place: Place,
+    pub(super) job: Result<Entry, MalformedEntry>,
+}
+
+/// What a read brought.
+#[derive(Debug, Default)]
+pub(super) struct Catch {
+    pub(super) taken: Vec<Taken>,
+    /// Entries that are pending although they no longer exist: to be acknowledged and counted.
+    pub(super) gone: Vec<Place>,
+    /// The consumer was not alive, or the queue paused, when the server had answered: nothing may start.
+    pub(super) must_go_back: bool,
+}
+
+/// The reading end of one consumer.
+pub(super) struct Reader {
+    connection: Dedicated,
+    keys: QueueKeys,
+    consumer: String,
+    server: u32,
+    /// The last read found all lanes empty.
+    found_nothing: bool,
+}
+
+impl Reader {
+    pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32) -> Self {
+        let (keys, consumer) = (lease.keys().clone(), lease.consumer().to_owned());
+        Self { connection, keys, consumer, server, found_nothing: false }
+    }
+
+    /// The server's number of the connection, for `CLIENT UNBLOCK`.
+    pub(super) fn client_id(&self) -> i64 {
+        self.connection.client_id
+    }
+
+    /// Reads about `slots` jobs: lane by lane without blocking, and once all are empty, blocking on all of them. A count
+    /// is per stream, so a blocking read asks for a third each; with fewer than three slots it may bring two jobs too
+    /// many, which wait in hand for a slot.
+    pub(super) async fn read(&mut self, slots: usize) -> Result<Catch, RedisError> {
+        let mut all = Catch::default();
+        if !self.found_nothing {
+            let mut left = slots;
+            for lane in BY_PRIORITY {
+                let catch = self.send(self.command(left, None, &[lane], ">")).await?;
+                left = left.saturating_sub(catch.taken.len());
+                all.merge(catch);
+                if left == 0 || all.must_go_back {
+                    return Ok(all);
+                }
+            }
+        }
+        if all.is_empty() {
+            let block_ms = BLOCK.as_millis() as u64;
+            all = self.send(self.command((slots / 3).max(1), Some(block_ms), &BY_PRIORITY, ">")).await?;
+        }
+        self.found_nothing = all.is_empty();
+        Ok(all)
+    }
+
+    /// Reads one suspect, if there is one.
+    pub(super) async fn read_suspect(&mut self) -> Result<Catch, RedisError> {
+        self.send(self.command(1, None, &[Lane::Suspect], ">")).await
+    }
+
+    /// Reads what is pending for this consumer from the start: what a lost reply delivered unseen.
+    pub(super) async fn reread(&mut self, slots: usize, in_hand: &HashSet<Place>) -> Result<Catch, RedisError> {
+        let mut all = Catch::default();
+        for lane in Lane::ALL {
+            let mut behind = Position::START;
+            loop {
+                let page = self.command(crate::settings::BATCH, None, &[lane], &behind.to_string());
+                let catch = self.send(page).await?;
+                let last = catch.places().map(|place| place.position).max();
+                all.merge(catch);
+                match last {
+                    Some(last) => behind = last,
+                    None => break,
+                }
+            }
+        }
+        all.taken.retain(|taken| !in_hand.contains(&taken.place));
+        all.taken.truncate(slots);
+        Ok(all)
+    }
+
+    /// A read, and behind it the looks at whether what it brings may start.
+    fn command(&self, count: usize, block_ms: Option<u64>, lanes: &[Lane], from: &str) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("XREADGROUP").arg("GROUP").arg(WORKERS).arg(&self.consumer).arg("COUNT").arg(count);
+        if let Some(block_ms) = block_ms {
+            pipeline.arg("BLOCK").arg(block_ms);
+        }
+        pipeline.arg("STREAMS");
+        for lane in lanes {
+            pipeline.arg(self.keys.ready(*lane));
+        }
+        for _ in lanes {
+            pipeline.arg(from);
+        }
+        pipeline.cmd("HEXISTS").arg(self.keys.alive()).arg(&self.consumer);
+        pipeline.cmd("HGET").arg(self.keys.control()).arg("paused");
+        pipeline
+    }
+
+    async fn send(&mut self, pipeline: Pipeline) -> Result<Catch, RedisError> {
+        let (streams, is_alive, paused): (Value, bool, Option<String>) =
+            pipeline.query_async(&mut self.connection.conn).await?;
+        let mut catch = Catch { must_go_back: !is_alive || paused.is_some(), ..Catch::default() };
+        let Value::Array(streams) = streams else { return Ok(catch) };
+        for stream in streams {
+            if let Value::Array(pair) = stream
+                && let Ok([Value::BulkString(key), Value::Array(entries)]) = <[Value; 2]>::try_from(pair)
+                && let Some(lane) = Lane::ALL.into_iter().find(|lane| self.keys.ready(*lane).as_bytes() == key)
+            {
+                self.take_in(lane, entries, &mut catch);
+            }
+        }
+        Ok(catch)
+    }
+
+    fn take_in(&self, lane: Lane, entries: Vec<Value>, catch: &mut Catch) {
+        let lane_key = self.keys.ready(lane);
+        for entry in entries {
+            let Value::Array(pair) = entry else { continue };
+            let Ok([Value::BulkString(id), fields]) = <[Value; 2]>::try_from(pair) else { continue };
+            let Ok(id) = std::str::from_utf8(&id) else { continue };
+            let Ok(position) = id.parse() else { continue };
+            let place = Place { server: self.server, lane, position };
+            match fields {
+                Value::Array(fields) => {
+                    let job = Entry::decode(&lane_key, id, fields);
+                    catch.taken.push(Taken { place, job });
+                }
+                _ => catch.gone.push(place),
+            }
+        }
+    }
+}
+
+impl Catch {
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.gone.is_empty()
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.taken.iter().map(|taken| &taken.place).chain(&self.gone)
+    }
+
+    fn merge(&mut self, other: Catch) {
+        self.taken.extend(other.taken);
+        self.gone.extend(other.gone);
+        self.must_go_back |= other.must_go_back;
+    }
+}

@@ -1,0 +1,201 @@
+//! The loop of a worker: wait for free slots, fetch as many jobs, start them.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use millstream_queue::{Error, Retry};
+use redis::RedisError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use super::{
+    epoch::Epoch,
+    execute::{execute, is_suspect},
+    fetch::{Catch, Reader, Taken},
+    hands::Place,
+    scripts::{self, Requeue},
+};
+use crate::settings::{BATCH, BLOCK};
+
+/// How often a blocked read is asked to end once the worker stops.
+const NUDGE: Duration = Duration::from_millis(100);
+
+pub(super) struct FetchLoop<S> {
+    epoch: Arc<Epoch<S>>,
+    reader: Option<Reader>,
+    retry: Retry,
+}
+
+impl<S: Send + Sync + 'static> FetchLoop<S> {
+    pub(super) fn new(epoch: Arc<Epoch<S>>) -> Self {
+        Self { epoch, reader: None, retry: Retry::new("fetch") }
+    }
+
+    /// Runs until the worker stops or the consumer is fenced.
+    pub(super) async fn run(mut self) {
+        while let Some(slots) = self.free_slots().await {
+            match self.fetch(slots).await {
+                Ok(catch) => self.start(catch).await,
+                Err(error) => self.back_off(error).await,
+            }
+        }
+    }
+
+    /// Waits until something may start: a slot is free, the lease is fresh, the queue is not paused. None at the end.
+    async fn free_slots(&self) -> Option<usize> {
+        let epoch = &self.epoch;
+        let may_start = async {
+            let mut paused = epoch.paused.subscribe();
+            let _ = paused.wait_for(|paused| !paused).await;
+            epoch.lease.fresh_or_fenced().await;
+            // Only this loop takes slots, so what is free stays free.
+            drop(epoch.queue.slots.acquire().await);
+        };
+        tokio::select! {
+            biased;
+            () = epoch.process.shutdown.stopping() => None,
+            () = epoch.lease.fenced() => None,
+            () = may_start => Some(epoch.queue.slots.available_permits().clamp(1, BATCH)),
+        }
+    }
+
+    async fn fetch(&mut self, slots: usize) -> Result<Catch, Error> {
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.connect().await?,
+        };
+        let catch = self.read(&mut reader, slots).await?;
+        // Kept only after a success: after an error the connection may still deliver what nobody waits for.
+        self.reader = Some(reader);
+        self.retry.worked();
+        Ok(catch)
+    }
+
+    async fn connect(&self) -> Result<Reader, Error> {
+        let connection = self.epoch.process.client.dedicated(BLOCK).await?;
+        let server = self.epoch.servers.number(&connection.run_id);
+        Ok(Reader::new(connection, &self.epoch.lease, server))
+    }
+
+    /// One read. It is never dropped half-way: the server would hand out what nobody receives.
+    async fn read(&self, reader: &mut Reader, slots: usize) -> Result<Catch, RedisError> {
+        let epoch = &self.epoch;
+        if epoch.lease.take_reread() {
+            let before = epoch.hands.snapshot();
+            let mut catch = reader.reread(slots, &before).await?;
+            let after = epoch.hands.snapshot();
+            catch.taken.retain(|taken| !after.contains(&taken.place));
+            return Ok(catch);
+        }
+        if epoch.lease.has_suspects() && epoch.process.suspects.available_permits() > 0 {
+            let catch = reader.read_suspect().await?;
+            if !catch.taken.is_empty() {
+                return Ok(catch);
+            }
+        }
+        let client_id = reader.client_id();
+        let mut read = pin!(reader.read(slots));
+        loop {
+            tokio::select! {
+                result = &mut read => return result,
+                () = self.nudge(client_id) => {}
+            }
+        }
+    }
+
+    /// Once the term is over, asks the server to end a blocked read.
+    async fn nudge(&self, client_id: i64) {
+        let epoch = &self.epoch;
+        if !epoch.is_over() {
+            tokio::select! {
+                () = epoch.process.shutdown.stopping() => {}
+                () = epoch.lease.fenced() => {}
+            }
+        }
+        if let Ok(mut conn) = epoch.process.client.connection().await {
+            let _ = redis::cmd("CLIENT").arg("UNBLOCK").arg(client_id).exec_async(&mut conn).await;
+        }
+        tokio::time::sleep(NUDGE).await;
+    }
+
+    async fn start(&self, catch: Catch) {
+        let epoch = &self.epoch;
+        if !catch.gone.is_empty() {
+            self.acknowledge_gone(&catch.gone).await;
+        }
+        if catch.must_go_back || epoch.is_over() {
+            return self.give_back(catch.taken).await;
+        }
+        epoch.hands.take(catch.taken.iter().map(|taken| taken.place));
+        for taken in catch.taken {
+            // Taken here, not in the task: the next look at the free slots must not count this one.
+            let slot = epoch.queue.slots.clone().try_acquire_owned().ok();
+            tokio::spawn(run_one(epoch.clone(), taken, slot));
+        }
+    }
+
+    /// Entries that must not start here go back to their lanes, with no attempt and no crash counted.
+    async fn give_back(&self, taken: Vec<Taken>) {
+        let places: Vec<Place> = taken.iter().map(|taken| taken.place).collect();
+        if let Err(error) = give_back(&self.epoch, &places).await {
+            // They stay pending for this consumer: re-read while it lives, rescued once it is gone.
+            warn!(queue = self.epoch.lease.queue(), %error, "entries could not be handed back yet");
+        }
+    }
+
+    async fn acknowledge_gone(&self, gone: &[Place]) {
+        warn!(queue = self.epoch.lease.queue(), count = gone.len(), "jobs were deleted while they were handed out");
+        let Ok(mut conn) = self.epoch.process.client.connection().await else { return };
+        for place in gone {
+            let mut ack = redis::cmd("XACK");
+            ack.arg(self.epoch.lease.keys().ready(place.lane)).arg(millstream_queue::keys::WORKERS);
+            let _ = ack.arg(place.position.to_string()).exec_async(&mut conn).await;
+        }
+    }
+
+    async fn back_off(&mut self, error: Error) {
+        if let Error::Redis(redis) = &error
+            && matches!(redis.code(), Some("NOGROUP" | "UNBLOCKED"))
+            && let Err(error) = self.epoch.regroup().await
+        {
+            self.retry.failed(&error).await;
+        }
+        self.retry.failed(&error).await;
+    }
+}
+
+/// Runs one job in its slot, or in the next one where a read brought too many, and passes on how it ended.
+async fn run_one<S: Send + Sync + 'static>(
+    epoch: Arc<Epoch<S>>,
+    taken: Taken,
+    slot: Option<OwnedSemaphorePermit>,
+) -> Option<()> {
+    let _alone = if is_suspect(&taken) { Some(permit(&epoch.process.suspects).await?) } else { None };
+    let _slot = match slot {
+        Some(slot) => slot,
+        None => permit(&epoch.queue.slots).await?,
+    };
+    if let Some(finished) = execute(&epoch, taken).await {
+        // The finisher ends only with a fenced consumer, whose outcomes nobody accepts.
+        let _ = epoch.outcomes.send(finished).await;
+    }
+    Some(())
+}
+
+/// A permit; none only if the semaphore were closed, which nobody does.
+async fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    semaphore.clone().acquire_owned().await.ok()
+}
+
+/// Puts entries back into their lanes, where they are still pending for this consumer.
+pub(super) async fn give_back<S>(epoch: &Epoch<S>, places: &[Place]) -> Result<(), Error> {
+    let mut conn = epoch.process.client.connection().await?;
+    for lane in millstream_queue::Lane::ALL {
+        let entries: Vec<String> =
+            places.iter().filter(|place| place.lane == lane).map(|place| place.position.to_string()).collect();
+        for some in entries.chunks(100) {
+            let call = scripts::requeue(epoch.lease.keys(), epoch.lease.consumer(), lane, Requeue::Back, some);
+            let _: i64 = call.invoke_async(&mut conn).await?;
+        }
+    }
+    Ok(())
+}

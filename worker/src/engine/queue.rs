@@ -1,0 +1,159 @@
+//! One queue in one worker process: terms of consumers, one after the other, until the worker stops.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use millstream_queue::{Error, Retry, keys};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    Process,
+    epoch::{Epoch, Servers},
+    fetch_loop::{self, FetchLoop},
+    finish::Finisher,
+    hands::Hands,
+    lease::Lease,
+    promote, rescue, scripts,
+};
+use crate::settings::BATCH;
+
+/// How long what is left may take once handlers are cut off.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A queue and its slots.
+pub(crate) struct Queue {
+    pub(super) name: String,
+    pub(super) concurrency: u32,
+    pub(super) slots: Arc<Semaphore>,
+}
+
+impl Queue {
+    pub(crate) fn new(name: &str, concurrency: u32) -> Self {
+        let slots = Arc::new(Semaphore::new(concurrency as usize));
+        Self { name: name.to_owned(), concurrency, slots }
+    }
+
+    /// Works until the worker stops. A consumer that was fenced is followed by one under a fresh name.
+    pub(crate) async fn run<S: Send + Sync + 'static>(self: Arc<Self>, process: Arc<Process<S>>) {
+        while !process.shutdown.is_stopping() {
+            let Some(lease) = self.register(&process).await else { return };
+            self.clone().serve(process.clone(), lease).await;
+        }
+    }
+
+    /// Enters a fresh consumer among the living; none when the worker stopped before that worked.
+    async fn register<S>(&self, process: &Process<S>) -> Option<Arc<Lease>> {
+        let mut retry = Retry::new("register");
+        while !process.shutdown.is_stopping() {
+            let lease = Arc::new(Lease::new(&process.client, &self.name, process.settings));
+            match self.try_register(process, &lease).await {
+                Ok(()) => return Some(lease),
+                Err(error) => retry.failed(&error).await,
+            }
+        }
+        None
+    }
+
+    async fn try_register<S>(&self, process: &Process<S>, lease: &Lease) -> Result<(), Error> {
+        let mut conn = process.client.connection().await?;
+        let _: () = scripts::register(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;
+        let registry = keys::queues(process.client.namespace());
+        redis::cmd("SADD").arg(registry).arg(&self.name).exec_async(&mut conn).await?;
+        Ok(())
+    }
+
+    /// One term: fetches and runs until the consumer is fenced or the worker stops, then brings everything to its end.
+    async fn serve<S: Send + Sync + 'static>(self: Arc<Self>, process: Arc<Process<S>>, lease: Arc<Lease>) {
+        let hands = Arc::new(Hands::default());
+        let servers = Arc::new(Servers::default());
+        let (outcomes, incoming) = mpsc::channel(2 * BATCH);
+        let finisher = Finisher::new(process.client.clone(), lease.clone(), hands.clone(), servers.clone(), incoming);
+        let epoch = Arc::new(Epoch {
+            process,
+            queue: self,
+            lease: lease.clone(),
+            hands: hands.clone(),
+            servers,
+            outcomes,
+            paused: watch::Sender::new(false),
+            cut_off: CancellationToken::new(),
+        });
+        let mut finishing = tokio::spawn(finisher.run());
+        let mut side_loops = JoinSet::new();
+        side_loops.spawn(promote_from_signals(epoch.clone()));
+        side_loops.spawn(rescue::run(epoch.clone()));
+        epoch.process.beats.keep(lease.clone(), hands);
+
+        FetchLoop::new(epoch.clone()).run().await;
+
+        side_loops.shutdown().await;
+        let (beats, client) = (epoch.process.beats.clone(), epoch.process.client.clone());
+        if lease.is_fenced() {
+            finishing.abort(); // nobody accepts its outcomes any more
+        } else {
+            drain(&epoch).await;
+            drop(epoch); // with the last run's, the finisher's last sender
+            if timeout(LAST_WORDS, &mut finishing).await.is_err() {
+                finishing.abort();
+            }
+        }
+        beats.stop(&lease);
+        leave(&client, &lease).await;
+    }
+}
+
+async fn promote_from_signals<S>(epoch: Arc<Epoch<S>>) {
+    match epoch.process.client.signals(epoch.lease.queue()).await {
+        Ok(signals) => promote::run(epoch, signals).await,
+        Err(error) => warn!(queue = epoch.lease.queue(), %error, "no delayed job of this queue will run here"),
+    }
+}
+
+/// Lets running jobs finish for the grace period, cuts off the rest, and hands back what can't be cut off.
+async fn drain<S>(epoch: &Arc<Epoch<S>>) {
+    let process = &epoch.process;
+    let all = epoch.queue.concurrency;
+    let (grace, slots) = (process.settings.grace, &epoch.queue.slots);
+    let hurried = async {
+        tokio::select! {
+            done = timeout(grace, slots.acquire_many(all)) => done.is_ok(),
+            () = process.shutdown.hurrying() => false,
+        }
+    };
+    if hurried.await {
+        return;
+    }
+    process.was_cut_off.store(true, Ordering::Relaxed);
+    epoch.cut_off.cancel();
+    if timeout(LAST_WORDS, slots.acquire_many(all)).await.is_ok() {
+        info!(queue = epoch.lease.queue(), "the grace period is over: running jobs were handed back");
+        return;
+    }
+    let running = all as usize - slots.available_permits();
+    let held: Vec<_> = epoch.hands.snapshot().into_iter().collect();
+    warn!(queue = epoch.lease.queue(), running, "handlers block and can't be cut off; their jobs are handed back");
+    if let Err(error) = fetch_loop::give_back(epoch, &held).await {
+        warn!(queue = epoch.lease.queue(), %error, "jobs could not be handed back; other workers will rescue them");
+    }
+}
+
+/// Leaves the living. What could not be handed back is rescued by others, now or after the lease.
+async fn leave(client: &millstream_queue::Client, lease: &Lease) {
+    let leave = async {
+        let mut conn = client.connection().await?;
+        let _: () = scripts::leave(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;
+        let _: i64 = scripts::forget(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;
+        Ok::<_, Error>(())
+    };
+    if let Ok(Err(error)) = timeout(LAST_WORDS, leave).await {
+        warn!(queue = lease.queue(), %error, "could not leave; other workers will notice");
+    }
+}

@@ -1,0 +1,128 @@
+//! Handlers by kind, with their types erased: bytes in, bytes out.
+
+use std::{collections::HashMap, future::Future, pin::Pin, time::Duration};
+
+use millstream_queue::{Backoff, Entry, History, Job};
+use serde::Serialize;
+
+use crate::{Context, Error, Failure, Result};
+
+/// Reads the payload, or fails, and gives the handler's future.
+type Run<S> = dyn Fn(&[u8], Context<S>) -> Result<Running> + Send + Sync;
+type Running = Pin<Box<dyn Future<Output = Ran> + Send>>;
+
+/// What a handler's future yields: the result as JSON, none for `()`.
+pub(crate) type Ran = Result<Option<Vec<u8>>>;
+
+/// A handler with what its job type says.
+pub(crate) struct Handler<S> {
+    pub(crate) kind: &'static str,
+    pub(crate) queue: &'static str,
+    pub(crate) policy: Policy,
+    pub(crate) run: Box<Run<S>>,
+}
+
+/// The constants of a job type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) version: u32,
+    pub(crate) attempts: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) history: History,
+}
+
+impl Policy {
+    fn of<J: Job>() -> Self {
+        Self {
+            version: J::VERSION,
+            attempts: J::ATTEMPTS.max(1),
+            timeout: J::TIMEOUT,
+            backoff: J::BACKOFF,
+            history: J::HISTORY,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Handler<S> {
+    pub(crate) fn new<J, R, F, Fut>(handler: F) -> Self
+    where
+        J: Job,
+        R: Serialize + Send,
+        F: Fn(J, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        let run = move |body: &[u8], cx: Context<S>| -> Result<Running> {
+            let running = handler(decode::<J>(body)?, cx);
+            Ok(Box::pin(async move { encode(&running.await?) }))
+        };
+        Self { kind: J::KIND, queue: J::QUEUE, policy: Policy::of::<J>(), run: Box::new(run) }
+    }
+}
+
+fn decode<J: Job>(body: &[u8]) -> Result<J> {
+    // A unit struct is JSON's null; clients of other languages may leave the body empty.
+    let json = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(json).map_err(|error| format!("the payload is no {}: {error}", J::KIND).into())
+}
+
+fn encode<R: Serialize>(result: &R) -> Ran {
+    let json = serde_json::to_vec(result).map_err(|error| format!("the result can't be written as JSON: {error}"))?;
+    Ok((json != b"null").then_some(json))
+}
+
+/// All handlers of a worker.
+pub(crate) struct Handlers<S> {
+    by_kind: HashMap<&'static str, Handler<S>>,
+    duplicate: Option<&'static str>,
+}
+
+impl<S> Handlers<S> {
+    pub(crate) fn new() -> Self {
+        Self { by_kind: HashMap::new(), duplicate: None }
+    }
+
+    pub(crate) fn add(&mut self, handler: Handler<S>) {
+        let kind = handler.kind;
+        if self.by_kind.insert(kind, handler).is_some() {
+            self.duplicate.get_or_insert(kind);
+        }
+    }
+
+    /// The handler for a queued job; none where this program is too old, or not meant, for it.
+    pub(crate) fn find(&self, entry: &Entry, queue: &str) -> Option<&Handler<S>> {
+        let handler = self.by_kind.get(entry.kind.as_str())?;
+        (handler.queue == queue && entry.version <= handler.policy.version).then_some(handler)
+    }
+
+    /// The queues that the handlers' jobs use, sorted.
+    pub(crate) fn queues(&self) -> Vec<&'static str> {
+        let mut queues: Vec<_> = self.by_kind.values().map(|handler| handler.queue).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        queues
+    }
+
+    /// Whether a worker can start with these.
+    pub(crate) fn check(&self) -> std::result::Result<(), Error> {
+        if let Some(kind) = self.duplicate {
+            return Err(Error::DuplicateKind { kind });
+        }
+        if self.by_kind.is_empty() {
+            return Err(Error::NoHandlers);
+        }
+        for handler in self.by_kind.values() {
+            millstream_queue::names::check("kind", handler.kind)?;
+            millstream_queue::names::check("queue", handler.queue)?;
+        }
+        Ok(())
+    }
+}
+
+impl Failure {
+    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        format!("the handler panicked: {}", text.unwrap_or("without a message")).into()
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be set of a worker, and what follows from it.
+
+use std::time::Duration;
+
+/// Settings of a worker process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// A consumer whose beats stand still for this long is dead.
+    pub(crate) lease: Duration,
+    /// How long running jobs may go on after a stop.
+    pub(crate) grace: Duration,
+    /// How long the runtime may stand still before the process stops beating.
+    pub(crate) hang: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(10), grace: Duration::from_secs(25), hang: Duration::from_secs(5 * 60) }
+    }
+}
+
+/// Dead jobs kept per queue.
+pub(crate) const DEAD_KEPT: u64 = 10_000;
+/// For how long dead jobs are kept.
+pub(crate) const DEAD_KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// For how long a job that no worker understands is parked before it is dead.
+pub(crate) const PARKED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest blocking read.
+pub(crate) const BLOCK: Duration = Duration::from_secs(2);
+/// Entries and outcomes per script.
+pub(crate) const BATCH: usize = 512;
+
+impl Settings {
+    /// Between two beats: ten to a lease.
+    pub(crate) fn beat_interval(self) -> Duration {
+        self.lease / 10
+    }
+
+    /// Looks at the others further apart than this prove nothing about them.
+    pub(crate) fn longest_look_gap(self) -> Duration {
+        self.lease / 5
+    }
+
+    /// New work starts only while the last confirmed beat is younger than this.
+    pub(crate) fn freshness(self) -> Duration {
+        self.lease / 2
+    }
+
+    /// This long after the sending of the last confirmed beat, handlers are told that the lease may be lost.
+    pub(crate) fn lost_after(self) -> Duration {
+        self.lease * 4 / 5
+    }
+}

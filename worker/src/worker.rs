@@ -1,0 +1,171 @@
+//! The worker: handlers, settings, and the two ways to run it.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use millstream_queue::{Client, Job};
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tracing::info;
+
+use crate::{
+    Context, Error, Result,
+    engine::{Beats, Process, Queue},
+    handler::{Handler, Handlers},
+    settings::Settings,
+    shutdown::{Shutdown, Signals},
+};
+
+/// Jobs of one queue that a worker runs at once, unless [`Worker::concurrency`] says otherwise.
+const DEFAULT_CONCURRENCY: u32 = 16;
+/// Largest concurrency of a queue in one process.
+const MOST_CONCURRENCY: usize = 100_000;
+/// Shortest lease: beats are ten to a lease.
+const SHORTEST_LEASE: Duration = Duration::from_millis(500);
+
+/// Takes jobs from queues and runs their handlers. `S` is the application's state, shared by all handlers.
+#[must_use = "a worker does nothing until `run` or `run_until`"]
+pub struct Worker<S> {
+    client: Client,
+    app: Arc<S>,
+    handlers: Handlers<S>,
+    concurrency: BTreeMap<String, usize>,
+    settings: Settings,
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// A worker without handlers.
+    pub fn new(client: Client, app: S) -> Self {
+        Self {
+            client,
+            app: Arc::new(app),
+            handlers: Handlers::new(),
+            concurrency: BTreeMap::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Registers the handler of a job type: `async fn(job: J, cx: Context<S>) -> worker::Result<R>`. A result other than
+    /// `()` is kept in the history as JSON. The job's queue is read with the default concurrency of 16 unless
+    /// [`concurrency`](Worker::concurrency) sets another.
+    pub fn handle<J, R, F, Fut>(mut self, handler: F) -> Self
+    where
+        J: Job,
+        R: Serialize + Send,
+        F: Fn(J, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.handlers.add(Handler::new(handler));
+        self
+    }
+
+    /// How many jobs of `queue` run here at once, 1 to 100,000. Default: 16.
+    pub fn concurrency(mut self, queue: impl Into<String>, jobs: usize) -> Self {
+        self.concurrency.insert(queue.into(), jobs);
+        self
+    }
+
+    /// After how long without a beat this process is thought dead, and its jobs are given to others. All workers of a
+    /// queue should agree. At least half a second. Default: 10 seconds.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// How long running jobs may go on after a stop before they are handed back. Default: 25 seconds.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Runs until SIGINT or SIGTERM, then stops fetching and lets running jobs finish for the grace period; a second
+    /// signal hands them back at once. Where handlers had to be cut off, this ends the process with status 0, since what
+    /// they block on may never return.
+    ///
+    /// # Errors
+    /// A worker that is set up wrongly, see [`Error`]. Redis being away later is waited out.
+    pub async fn run(self) -> std::result::Result<(), Error> {
+        let mut signals = Signals::new()?;
+        let shutdown = Shutdown::default();
+        let stop = shutdown.clone();
+        let listening = tokio::spawn(async move {
+            signals.next().await;
+            info!("stopping: running jobs may finish; signal again to hand them back at once");
+            stop.stop();
+            signals.next().await;
+            stop.hurry();
+        });
+        let was_cut_off = self.run_with(shutdown).await?;
+        listening.abort();
+        if was_cut_off {
+            std::process::exit(0);
+        }
+        Ok(())
+    }
+
+    /// Runs until `shutdown` resolves, then stops fetching and lets running jobs finish for the grace period.
+    ///
+    /// # Errors
+    /// A worker that is set up wrongly, see [`Error`]. Redis being away later is waited out.
+    pub async fn run_until(self, shutdown: impl Future) -> std::result::Result<(), Error> {
+        let stop = Shutdown::default();
+        let mut running = std::pin::pin!(self.run_with(stop.clone()));
+        tokio::select! {
+            ended = &mut running => return ended.map(drop),
+            _ = shutdown => stop.stop(),
+        }
+        running.await.map(drop)
+    }
+
+    /// Runs until `shutdown` says stop; whether handlers had to be cut off.
+    async fn run_with(self, shutdown: Shutdown) -> std::result::Result<bool, Error> {
+        let queues = self.queues()?;
+        let process = Arc::new(Process {
+            beats: Beats::start(self.client.redis().clone(), self.settings)?,
+            client: self.client,
+            app: self.app,
+            handlers: self.handlers,
+            settings: self.settings,
+            shutdown,
+            suspects: Arc::new(Semaphore::new(1)),
+            was_cut_off: AtomicBool::new(false),
+        });
+        let mut running: JoinSet<()> = queues.into_iter().map(|queue| Arc::new(queue).run(process.clone())).collect();
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        Ok(process.was_cut_off.load(Ordering::Relaxed))
+    }
+
+    /// The queues to read, or what is wrong with the settings.
+    fn queues(&self) -> std::result::Result<Vec<Queue>, Error> {
+        self.handlers.check()?;
+        if self.settings.lease < SHORTEST_LEASE {
+            let value = format!("{:?}", self.settings.lease);
+            return Err(Error::Setting { what: "lease", value, rule: "at least half a second is needed" });
+        }
+        let handled = self.handlers.queues();
+        for (queue, jobs) in &self.concurrency {
+            if !handled.contains(&queue.as_str()) {
+                return Err(Error::UnhandledQueue { queue: queue.clone(), handled: handled.join(", ") });
+            }
+            if !(1..=MOST_CONCURRENCY).contains(jobs) {
+                let (value, rule) = (format!("{jobs} of {queue:?}"), "1 to 100,000 jobs can run at once");
+                return Err(Error::Setting { what: "concurrency", value, rule });
+            }
+        }
+        let concurrency = |queue: &str| self.concurrency.get(queue).map_or(DEFAULT_CONCURRENCY, |jobs| *jobs as u32);
+        Ok(handled.iter().map(|queue| Queue::new(queue, concurrency(queue))).collect())
+    }
+}
