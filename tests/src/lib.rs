@@ -13,7 +13,7 @@ mod programs;
 mod redis;
 mod shared;
 
-pub use namespace::namespace;
+pub use namespace::{namespace, unique};
 pub use output::{Line, Lines, Source};
 pub use port::free_port;
 pub use postgres::{Postgres, fresh_database};

@@ -13,8 +13,9 @@ pub fn namespace() -> String {
     unique("test")
 }
 
-/// `<prefix>_<process>_<counter>_<random>`.
-pub(crate) fn unique(prefix: &str) -> String {
+/// A name like [`namespace`]'s with another beginning: `<prefix>_<process>_<counter>_<random>`.
+#[must_use]
+pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
     // The process id alone repeats: within days on one machine, at once between containers that share a server.
@@ -30,9 +31,6 @@ mod tests {
     fn two_namespaces_differ_and_have_plain_characters() {
         let (one, two) = (namespace(), namespace());
         assert_ne!(one, two);
-        assert!(
-            one.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        );
+        assert!(one.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
     }
 }

@@ -77,10 +77,7 @@ struct Kept {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self {
-            kept: Arc::default(),
-            changes: Arc::new(watch::Sender::new(())),
-        }
+        Self { kept: Arc::default(), changes: Arc::new(watch::Sender::new(())) }
     }
 
     /// Reads `pipe` to its end in a thread, not in a task: a server shared by tests outlives the runtime of the first.
@@ -102,23 +99,14 @@ impl Output {
     }
 
     pub(crate) fn lines(&self) -> Lines {
-        Lines {
-            output: self.clone(),
-            next: 0,
-            changes: self.changes.subscribe(),
-        }
+        Lines { output: self.clone(), next: 0, changes: self.changes.subscribe() }
     }
 
     /// The last `count` lines, one below the other.
     pub(crate) fn tail(&self, count: usize) -> String {
         let kept = self.lock();
         let skipped = kept.lines.len().saturating_sub(count);
-        let texts: Vec<&str> = kept
-            .lines
-            .iter()
-            .skip(skipped)
-            .map(|l| l.text.as_str())
-            .collect();
+        let texts: Vec<&str> = kept.lines.iter().skip(skipped).map(|l| l.text.as_str()).collect();
         texts.join("\n")
     }
 

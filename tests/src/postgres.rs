@@ -42,12 +42,9 @@ impl Postgres {
         let programs = programs()?;
         let user = server_user().await?;
         // Always among the system's temporary files: another user's server could not enter a folder in a private home.
-        let dir = tempfile::Builder::new()
-            .prefix("millstream-postgres-")
-            .tempdir()?;
+        let dir = tempfile::Builder::new().prefix("millstream-postgres-").tempdir()?;
         if let Some((uid, gid)) = user {
-            chown(dir.path(), Some(uid), Some(gid))
-                .context("cannot give the cluster's folder away")?;
+            chown(dir.path(), Some(uid), Some(gid)).context("cannot give the cluster's folder away")?;
         }
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?;
         init(&programs, &dir.path().join("data"), user).await?;
@@ -124,22 +121,15 @@ async fn create_database(url: &str, name: &str) -> Result<String> {
         .await
         .context("cannot start createdb")?;
     if !created.status.success() {
-        bail!(
-            "cannot create the database {name}: {}",
-            String::from_utf8_lossy(&created.stderr).trim()
-        );
+        bail!("cannot create the database {name}: {}", String::from_utf8_lossy(&created.stderr).trim());
     }
     with_database(url, name)
 }
 
 /// `url` with another database: what stands between the host and the `?`.
 fn with_database(url: &str, name: &str) -> Result<String> {
-    let (scheme, rest) = url
-        .split_once("://")
-        .context("a database URL has the form postgres://host/name")?;
-    let (place, parameters) = rest
-        .split_once('?')
-        .map_or((rest, None), |(p, q)| (p, Some(q)));
+    let (scheme, rest) = url.split_once("://").context("a database URL has the form postgres://host/name")?;
+    let (place, parameters) = rest.split_once('?').map_or((rest, None), |(p, q)| (p, Some(q)));
     let host = place.split_once('/').map_or(place, |(host, _)| host);
     let parameters = parameters.map(|q| format!("?{q}")).unwrap_or_default();
     Ok(format!("{scheme}://{host}/{name}{parameters}"))
@@ -167,20 +157,8 @@ fn spawn(programs: &Path, dir: &Path, port: u16, user: Option<(u32, u32)>) -> Re
         .arg(dir.join("data"))
         .arg("-p")
         .arg(port.to_string())
-        .args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-        ])
-        .args([
-            "-c",
-            "fsync=off",
-            "-c",
-            "synchronous_commit=off",
-            "-c",
-            "full_page_writes=off",
-        ])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+        .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
         .args(["-c", "max_connections=300"]) // many tests at once, each with two pools
         .env("LC_ALL", "C") // its messages are read below
         .current_dir("/")
@@ -191,29 +169,17 @@ fn spawn(programs: &Path, dir: &Path, port: u16, user: Option<(u32, u32)>) -> Re
 
 /// The server says when it takes connections; if the port was taken, it ends.
 async fn ready(process: &Process) -> Result<()> {
-    process
-        .wait_for_line(START, |line| {
-            line.contains("database system is ready to accept connections")
-        })
-        .await
-        .map(drop)
+    process.wait_for_line(START, |line| line.contains("database system is ready to accept connections")).await.map(drop)
 }
 
 /// The folder of Postgres' programs: on PATH, or where Debian, Fedora and Homebrew put them.
 fn programs() -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = env::split_paths(&path).collect();
-    for parent in [
-        "/usr/lib/postgresql",
-        "/usr/local",
-        "/usr",
-        "/opt/homebrew/opt",
-        "/usr/local/opt",
-    ] {
+    for parent in ["/usr/lib/postgresql", "/usr/local", "/usr", "/opt/homebrew/opt", "/usr/local/opt"] {
         let debian = parent == "/usr/lib/postgresql";
-        let versions = programs::folders(parent, |name| {
-            debian || name.starts_with("pgsql-") || name.starts_with("postgresql")
-        });
+        let versions =
+            programs::folders(parent, |name| debian || name.starts_with("pgsql-") || name.starts_with("postgresql"));
         places.extend(versions.into_iter().map(|version| version.join("bin")));
     }
     let complete = |place: &PathBuf| PROGRAMS.iter().all(|program| place.join(program).is_file());
@@ -232,15 +198,10 @@ async fn server_user() -> Result<Option<(u32, u32)>> {
 }
 
 async fn postgres_id(which: &str) -> Result<u32> {
-    let id = Command::new("id")
-        .args([which, "postgres"])
-        .output()
-        .await
-        .context("cannot start id")?;
-    String::from_utf8_lossy(&id.stdout)
-        .trim()
-        .parse()
-        .context("Postgres does not run as root, and there is no user `postgres` to run it as: create one, or do not be root")
+    let id = Command::new("id").args([which, "postgres"]).output().await.context("cannot start id")?;
+    String::from_utf8_lossy(&id.stdout).trim().parse().context(
+        "Postgres does not run as root, and there is no user `postgres` to run it as: create one, or do not be root",
+    )
 }
 
 #[cfg(test)]
@@ -252,14 +213,8 @@ mod tests {
         let cases = [
             ("postgres://me:pw@host:5/old", "postgres://me:pw@host:5/new"),
             ("postgresql://host", "postgresql://host/new"),
-            (
-                "postgres://host/old?sslmode=disable",
-                "postgres://host/new?sslmode=disable",
-            ),
-            (
-                "postgres://host?user=me/you",
-                "postgres://host/new?user=me/you",
-            ),
+            ("postgres://host/old?sslmode=disable", "postgres://host/new?sslmode=disable"),
+            ("postgres://host?user=me/you", "postgres://host/new?user=me/you"),
         ];
         for (url, expected) in cases {
             assert_eq!(with_database(url, "new").unwrap(), expected);

@@ -37,11 +37,7 @@ impl Process {
     pub fn builder(program: impl AsRef<OsStr>) -> ProcessBuilder {
         let program = program.as_ref();
         ProcessBuilder {
-            name: Path::new(program)
-                .file_name()
-                .unwrap_or(program)
-                .display()
-                .to_string(),
+            name: Path::new(program).file_name().unwrap_or(program).display().to_string(),
             command: Command::new(program),
             last_signal: Signal::KILL,
             folder: None,
@@ -105,9 +101,7 @@ impl Process {
         let mut exits = self.exits.clone();
         match exits.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(status)) => *status,
-            _ => unreachable!(
-                "the thread that waits for the process says how it ended before it lets go"
-            ),
+            _ => unreachable!("the thread that waits for the process says how it ended before it lets go"),
         }
     }
 
@@ -127,11 +121,7 @@ impl Process {
     ///
     /// # Errors
     /// When the time is over or the streams end without such a line; the message shows what was printed last.
-    pub async fn wait_for_line(
-        &self,
-        deadline: Duration,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Line> {
+    pub async fn wait_for_line(&self, deadline: Duration, wanted: impl Fn(&str) -> bool) -> Result<Line> {
         let mut lines = self.lines();
         let search = async {
             while let Some(line) = lines.next().await {
@@ -143,26 +133,17 @@ impl Process {
         };
         match timeout(deadline, search).await {
             Ok(Some(line)) => Ok(line),
-            Ok(None) => bail!(
-                "{} ended without the expected line; it printed:\n{}",
-                self.name,
-                self.tail()
-            ),
-            Err(_) => bail!(
-                "{} did not print the expected line within {deadline:?}; it printed:\n{}",
-                self.name,
-                self.tail()
-            ),
+            Ok(None) => bail!("{} ended without the expected line; it printed:\n{}", self.name, self.tail()),
+            Err(_) => {
+                bail!("{} did not print the expected line within {deadline:?}; it printed:\n{}", self.name, self.tail())
+            }
         }
     }
 
     /// Waits for the end of the process without a runtime; `None` if `limit` passed first.
     pub(crate) fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         let status = self.state.lock();
-        let ended = self
-            .state
-            .ended
-            .wait_timeout_while(status, limit, |status| status.is_none());
+        let ended = self.state.ended.wait_timeout_while(status, limit, |status| status.is_none());
         *ended.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -266,14 +247,7 @@ impl ProcessBuilder {
             let state = state.clone();
             move || reap(pid, child, &state, &sender)
         });
-        let mut process = Process {
-            name: self.name,
-            pid,
-            state,
-            exits,
-            output,
-            guard: None,
-        };
+        let mut process = Process { name: self.name, pid, state, exits, output, guard: None };
         process.guard = Some(guard?); // on error the process is dropped, which ends it
         Ok(process)
     }
@@ -294,16 +268,13 @@ impl State {
 /// Waits until the child has ended, and only then takes it from the kernel's table, under the lock of its signals:
 /// so a signal never meets a process that got the same number.
 fn reap(pid: Pid, mut child: Child, state: &State, exits: &watch::Sender<Option<ExitStatus>>) {
-    while let Err(rustix::io::Errno::INTR) = process::waitid(
-        WaitId::Pid(pid),
-        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-    ) {}
+    while let Err(rustix::io::Errno::INTR) =
+        process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {}
     let mut status = state.lock();
     // What it started in its group is its own to end; what is left of it now is nobody's.
     let _ = process::kill_process_group(pid, Signal::KILL);
-    let ended = child
-        .wait()
-        .expect("a child of this process that nobody else waits for");
+    let ended = child.wait().expect("a child of this process that nobody else waits for");
     *status = Some(ended);
     state.ended.notify_all();
     exits.send_replace(Some(ended));
@@ -318,20 +289,14 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     fn shell(script: &str) -> Process {
-        Process::builder("sh")
-            .args(["-c", script])
-            .spawn()
-            .expect("sh starts")
+        Process::builder("sh").args(["-c", script]).spawn().expect("sh starts")
     }
 
     #[tokio::test]
     async fn a_line_is_found_whether_it_was_printed_before_or_after() {
         let process = shell("echo one; echo two >&2; exec sleep 60");
         for wanted in ["two", "one", "two"] {
-            let line = process
-                .wait_for_line(SOON, |line| line == wanted)
-                .await
-                .unwrap();
+            let line = process.wait_for_line(SOON, |line| line == wanted).await.unwrap();
             assert_eq!(line.text, wanted);
         }
     }
@@ -339,10 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_early_is_reported_with_what_it_said() {
         let process = shell("echo 'no such file' >&2; exit 3");
-        let error = process
-            .wait_for_line(SOON, |line| line == "ready")
-            .await
-            .unwrap_err();
+        let error = process.wait_for_line(SOON, |line| line == "ready").await.unwrap_err();
         assert!(error.to_string().contains("no such file"), "{error}");
         assert_eq!(process.exited().await.code(), Some(3));
     }
@@ -350,10 +312,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ignores_sigterm_is_killed_after_the_grace() {
         let mut process = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done");
-        process
-            .wait_for_line(SOON, |line| line == "ready")
-            .await
-            .unwrap();
+        process.wait_for_line(SOON, |line| line == "ready").await.unwrap();
         let status = process.shut_down(Duration::from_millis(200)).await;
         assert_eq!(status.code(), None);
     }
@@ -365,11 +324,6 @@ mod tests {
         let mut lines = process.lines();
         drop(process);
         lines.next().await.expect("the line above");
-        assert_eq!(
-            lines.next().await,
-            None,
-            "{} still holds the pipe",
-            line.text
-        );
+        assert_eq!(lines.next().await, None, "{} still holds the pipe", line.text);
     }
 }

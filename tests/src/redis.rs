@@ -141,16 +141,9 @@ impl RedisBuilder {
     pub async fn start(self) -> Result<Redis> {
         let own_dir = match self.dir {
             Some(_) => None,
-            None => Some(
-                tempfile::Builder::new()
-                    .prefix("millstream-redis-")
-                    .tempdir()?,
-            ),
+            None => Some(tempfile::Builder::new().prefix("millstream-redis-").tempdir()?),
         };
-        let dir = self
-            .dir
-            .clone()
-            .or_else(|| own_dir.as_ref().map(|dir| dir.path().to_owned()));
+        let dir = self.dir.clone().or_else(|| own_dir.as_ref().map(|dir| dir.path().to_owned()));
         let dir = dir.context("a server has a folder, its own or a given one")?;
         let mut tries = 0;
         loop {
@@ -162,13 +155,7 @@ impl RedisBuilder {
             let process = self.spawn(port, &dir)?;
             match ready(&process, port).await {
                 Ok(()) => {
-                    return Ok(Redis {
-                        process,
-                        options: self,
-                        port,
-                        dir,
-                        _own_dir: own_dir,
-                    });
+                    return Ok(Redis { process, options: self, port, dir, _own_dir: own_dir });
                 }
                 Err(error) if tries == TRIES || self.port.is_some() => return Err(error),
                 Err(_) => {}
@@ -187,12 +174,7 @@ impl RedisBuilder {
             .arg(port.to_string())
             .arg("--dir")
             .arg(dir)
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                if self.aof { "yes" } else { "no" },
-            ])
+            .args(["--save", "", "--appendonly", if self.aof { "yes" } else { "no" }])
             .args(&self.args)
             .left_behind(crate::process::Signal::KILL, temporary)
             .spawn()
@@ -228,10 +210,7 @@ async fn answers(pid: u32, port: u16) -> bool {
         }
         let own = format!("process_id:{pid}\r\n");
         // The reply is one bulk string, `$<length>\r\n<text>\r\n`, and no text of INFO has an empty last line.
-        let info = say(&mut server, "INFO server", |reply| {
-            reply.ends_with("\r\n\r\n")
-        })
-        .await?;
+        let info = say(&mut server, "INFO server", |reply| reply.ends_with("\r\n\r\n")).await?;
         Ok(info.contains(&own))
     }
     let answer = timeout(Duration::from_secs(2), ask(pid, port)).await;
@@ -239,14 +218,8 @@ async fn answers(pid: u32, port: u16) -> bool {
 }
 
 /// Sends an inline command and reads until `complete` accepts the reply.
-async fn say(
-    server: &mut TcpStream,
-    command: &str,
-    complete: impl Fn(&str) -> bool,
-) -> std::io::Result<String> {
-    server
-        .write_all(format!("{command}\r\n").as_bytes())
-        .await?;
+async fn say(server: &mut TcpStream, command: &str, complete: impl Fn(&str) -> bool) -> std::io::Result<String> {
+    server.write_all(format!("{command}\r\n").as_bytes()).await?;
     let mut reply = Vec::new();
     loop {
         if server.read_buf(&mut reply).await? == 0 {

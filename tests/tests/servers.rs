@@ -30,12 +30,7 @@ async fn two_servers_run_beside_each_other() {
 
 #[tokio::test]
 async fn a_server_with_an_append_only_file_keeps_its_data_through_kill_9() {
-    let mut redis = Redis::builder()
-        .aof(true)
-        .args(["--appendfsync", "always"])
-        .start()
-        .await
-        .unwrap();
+    let mut redis = Redis::builder().aof(true).args(["--appendfsync", "always"]).start().await.unwrap();
     let (url, pid) = (redis.url(), redis.pid());
     ask(&redis, "SET kept yes");
     redis.kill().await;
@@ -68,15 +63,8 @@ async fn dropping_a_server_ends_it_and_removes_its_folder() {
 #[tokio::test]
 async fn a_taken_port_is_an_error_that_names_it() {
     let redis = Redis::start().await.unwrap();
-    let error = Redis::builder()
-        .port(redis.port())
-        .start()
-        .await
-        .unwrap_err();
-    assert!(
-        format!("{error:#}").contains("Address already in use"),
-        "{error:#}"
-    );
+    let error = Redis::builder().port(redis.port()).start().await.unwrap_err();
+    assert!(format!("{error:#}").contains("Address already in use"), "{error:#}");
 }
 
 #[tokio::test]
@@ -86,10 +74,7 @@ async fn a_postgres_gives_fresh_databases_and_leaves_nothing() {
     let name = namespace();
     let url = postgres.database(&name).await.unwrap();
     assert!(url.ends_with(&name), "{url}");
-    assert_ne!(
-        fresh_database(&url).await.unwrap(),
-        fresh_database(&url).await.unwrap()
-    );
+    assert_ne!(fresh_database(&url).await.unwrap(), fresh_database(&url).await.unwrap());
     let error = postgres.database(&name).await.unwrap_err();
     assert!(error.to_string().contains("already exists"), "{error}");
     drop(postgres);

@@ -58,7 +58,9 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        // A picture that was being painted at a Ctrl-C may turn up in a folder that was just emptied.
+        let removed = fs::remove_dir_all(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
+        if let Err(error) = removed {
             eprintln!("dev: cannot remove {}: {error}", self.path.display());
         }
     }
@@ -103,11 +105,7 @@ fn new_folder(all: &Path) -> Result<PathBuf> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))
+    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("cannot open {}", path.display()))
 }
 
 #[cfg(test)]

@@ -11,11 +11,7 @@ pub(crate) struct Interrupt([tokio::signal::unix::Signal; 3]);
 
 impl Interrupt {
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self([
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-        ]))
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
     }
 
     /// Waits for the next such wish. Cancel-safe.

@@ -1,14 +1,16 @@
 //! The pictures of a demo: the user's, or painted ones.
 
 use std::fs::{self, File};
+use std::future::ready;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
+use tokio::task::spawn_blocking;
 
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 600;
@@ -30,26 +32,26 @@ pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
     Ok(absolute)
 }
 
-/// Paints `count` pictures into `folder`, on all cores; `painted` hears of each.
-pub(crate) fn paint(folder: &Path, count: u32, painted: impl Fn() + Sync) -> Result<()> {
-    let next = AtomicU32::new(0);
-    let work = || -> Result<()> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= count {
-                return Ok(());
-            }
-            let file = File::create(folder.join(format!("painted-{number:05}.jpg")))?;
-            JpegEncoder::new_with_quality(BufWriter::new(file), QUALITY).encode_image(&picture(number))?;
-            painted();
-        }
-    };
+/// Paints `count` pictures into `folder`, on all cores; `painted` hears of each. Dropped, it stops.
+pub(crate) async fn paint(folder: &Path, count: u32, painted: impl Fn()) -> Result<()> {
     let cores = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        let painters: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        painters.into_iter().try_for_each(|painter| painter.join().expect("painting does not panic"))
-    })
-    .context("cannot paint pictures")
+    stream::iter(0..count)
+        .map(|number| {
+            let path = folder.join(format!("painted-{number:05}.jpg"));
+            async move { spawn_blocking(move || write(&path, number)).await? }
+        })
+        .buffer_unordered(cores)
+        .try_for_each(|()| {
+            painted();
+            ready(Ok(()))
+        })
+        .await
+}
+
+fn write(path: &Path, number: u32) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    JpegEncoder::new_with_quality(BufWriter::new(file), QUALITY).encode_image(&picture(number))?;
+    Ok(())
 }
 
 fn is_picture(path: &Path) -> bool {
@@ -85,12 +87,7 @@ struct Disc {
 
 impl Disc {
     fn thrown(dice: &mut Dice) -> Self {
-        Self {
-            x: dice.below(WIDTH),
-            y: dice.below(HEIGHT),
-            radius: 20 + dice.below(150),
-            colour: dice.colour(),
-        }
+        Self { x: dice.below(WIDTH), y: dice.below(HEIGHT), radius: 20 + dice.below(150), colour: dice.colour() }
     }
 
     fn covers(&self, x: u32, y: u32) -> bool {
@@ -127,11 +124,12 @@ mod tests {
 
     use super::{folder, paint};
 
-    #[test]
-    fn painted_pictures_are_jpegs_that_differ() {
+    #[tokio::test]
+    async fn painted_pictures_are_jpegs_that_differ() {
         let dir = tempfile::tempdir().unwrap();
-        paint(dir.path(), 3, || ()).unwrap();
-        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+        paint(dir.path(), 3, || ()).await.unwrap();
+        let files: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
         assert_eq!(files.len(), 3);
         assert!(files.iter().all(|file| file.starts_with(&[0xff, 0xd8])));
         assert_ne!(files[0], files[1]);
