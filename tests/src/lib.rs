@@ -1,1 +1,23 @@
-//! Placeholder.
+//! What the tests stand on: private servers, processes that end with the test, names that nobody else uses.
+//!
+//! Nothing here is a double: a Redis is a `redis-server`, a Postgres is a `postgres`, and both are on ports of their
+//! own, so that tests run in parallel and never meet a server of the machine.
+
+mod guard;
+mod namespace;
+mod output;
+mod port;
+mod postgres;
+mod process;
+mod programs;
+mod redis;
+mod shared;
+
+pub use namespace::{namespace, unique};
+pub use output::{Line, Lines, Source};
+pub use port::free_port;
+pub use postgres::{Postgres, fresh_database};
+pub use process::{Process, ProcessBuilder, Signal};
+pub use programs::built;
+pub use redis::{Redis, RedisBuilder};
+pub use shared::{shared_postgres, shared_redis};

@@ -1,0 +1,3 @@
+DROP TABLE millstream_rejected;
+DROP TABLE millstream_attempts;
+DROP TABLE millstream_jobs;

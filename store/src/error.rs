@@ -1,0 +1,114 @@
+//! What can go wrong between an application and its database.
+
+use std::error::Error as StdError;
+
+use uuid::Uuid;
+
+/// Every failure of this crate. Messages name the value that was wrong and what would be right; none holds a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL could not be used.
+    #[error("the database URL {url} is refused: {reason}")]
+    Url {
+        /// The URL without its password.
+        url: String,
+        /// What was wrong with it and what would be right.
+        reason: String,
+    },
+    /// No connection to the database, or none within the time for it.
+    #[error("no connection to {database}: {reason}")]
+    Unreachable {
+        /// The URL without its password.
+        database: String,
+        /// The cause as the server or the system names it.
+        reason: String,
+    },
+    /// The tables are not there, or are those of an older version.
+    #[error(
+        "the database lacks {pending} of Millstream's migrations: run `millstream migrate` or call Store::migrate first"
+    )]
+    NotMigrated {
+        /// How many are not applied.
+        pending: usize,
+    },
+    /// A migration failed; it was rolled back and those before it stay applied.
+    #[error("migration {name} failed and was rolled back: {reason}")]
+    Migration {
+        /// Version and name of the migration.
+        name: String,
+        /// The database's reason.
+        reason: String,
+    },
+    /// A migration that was applied is not the one that this program carries.
+    #[error(
+        "migration {name} was applied with other contents than this program's: restore the program or the database that fit"
+    )]
+    MigrationChanged {
+        /// Version and name of the migration.
+        name: String,
+    },
+    /// Someone else held the migration lock for too long.
+    #[error("another process holds the migration lock: {reason}")]
+    MigrationLock {
+        /// What was waited for.
+        reason: String,
+    },
+    /// A text that is no cursor of this crate.
+    #[error("{text:?} is no cursor; pass on the `next` of the page before")]
+    Cursor {
+        /// The text as it was given, cut at 64 characters.
+        text: String,
+    },
+    /// History doesn't have what was asked for.
+    #[error("the history of job {id} has no {what}: its job type's HISTORY leaves it out, or it had none")]
+    NotKept {
+        /// The job.
+        id: Uuid,
+        /// `payload` or `result`.
+        what: &'static str,
+    },
+    /// A kept payload or result could not be read as the type asked for.
+    #[error("the {what} of job {id} can't be read as {name}: {reason}")]
+    Decode {
+        /// The job.
+        id: Uuid,
+        /// `payload` or `result`.
+        what: &'static str,
+        /// The expected type.
+        name: &'static str,
+        /// serde's reason, with the place.
+        reason: String,
+    },
+    /// A row holds a value that this version does not know.
+    #[error("row {id} holds {value}; was it written by a newer version?")]
+    Row {
+        /// The row.
+        id: Uuid,
+        /// Column and value.
+        value: String,
+    },
+    /// The database refused or failed a statement.
+    #[error("database: {0}")]
+    Query(#[from] diesel::result::Error),
+    /// Postgres refused or failed a statement on a raw connection.
+    #[error("database: {}", chain(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The Redis side of the recorder failed.
+    #[error(transparent)]
+    Queue(#[from] millstream_queue::Error),
+}
+
+/// An error with all its causes in one line; tokio-postgres names only the outermost by itself.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

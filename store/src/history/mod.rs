@@ -1,0 +1,160 @@
+//! The history of jobs: a typed query with filters and keyset pages.
+
+mod cursor;
+mod query;
+mod record;
+
+use std::future::IntoFuture;
+
+use chrono::{DateTime, Utc};
+use millstream_queue::{Job, State};
+use uuid::Uuid;
+
+pub use self::{
+    cursor::Cursor,
+    record::{AttemptRecord, JobRecord},
+};
+use crate::{Error, Store, fit, store::BoxFuture};
+
+/// Rows of a page unless the caller says otherwise, and the most there can be.
+const LIMIT: (u16, u16) = (50, 1000);
+
+/// A question to the history, built by [`Store::history`]. `.await` answers with a [`Page`]: newest first by the end of
+/// the job's decisive run. Several filters must all hold.
+///
+/// A job that has not ended shows its latest run and moves to the front with each; one that has ended stays where it is.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked until awaited"]
+pub struct History {
+    store: Store,
+    filter: Filter,
+    after: Option<Cursor>,
+    limit: u16,
+}
+
+/// One page of an answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The rows, newest first.
+    pub rows: Vec<T>,
+    /// Where the next page begins ([`History::after`]); none on the last one.
+    pub next: Option<Cursor>,
+}
+
+/// What must hold for a row.
+#[derive(Clone, Debug, Default)]
+struct Filter {
+    id: Option<Uuid>,
+    kind: Option<String>,
+    queue: Option<String>,
+    state: Option<State>,
+    worker: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    error: Option<String>,
+}
+
+impl History {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, filter: Filter::default(), after: None, limit: LIMIT.0 }
+    }
+
+    /// Jobs of the type `J`, whatever queue they ran in.
+    pub fn job<J: Job>(self) -> Self {
+        self.kind(J::KIND)
+    }
+
+    /// The job with this id.
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.filter.id = Some(id);
+        self
+    }
+
+    /// Jobs of a type given by its stable name.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.filter.kind = Some(fit::name(kind.into()));
+        self
+    }
+
+    /// Jobs of a queue.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.filter.queue = Some(fit::name(queue.into()));
+        self
+    }
+
+    /// Jobs in a state.
+    pub fn state(mut self, state: State) -> Self {
+        self.filter.state = Some(state);
+        self
+    }
+
+    /// Jobs whose decisive run this worker held.
+    pub fn worker(mut self, worker: impl Into<String>) -> Self {
+        self.filter.worker = Some(fit::name(worker.into()));
+        self
+    }
+
+    /// Jobs whose decisive run ended at this time or later.
+    pub fn since(mut self, time: DateTime<Utc>) -> Self {
+        self.filter.since = Some(fit::time(time));
+        self
+    }
+
+    /// Jobs whose decisive run ended before this time.
+    pub fn until(mut self, time: DateTime<Utc>) -> Self {
+        self.filter.until = Some(fit::time(time));
+        self
+    }
+
+    /// Jobs whose last error contains this text; upper and lower case of ASCII letters are the same.
+    pub fn error_contains(mut self, text: impl Into<String>) -> Self {
+        self.filter.error = Some(fit::text(text.into()));
+        self
+    }
+
+    /// The page after the one that gave this cursor; use it with the same filters.
+    pub fn after(mut self, cursor: &Cursor) -> Self {
+        self.after = Some(*cursor);
+        self
+    }
+
+    /// Most rows of the page, 1 to 1000 (other values mean the nearest of these). Default: 50.
+    pub fn limit(mut self, rows: u16) -> Self {
+        self.limit = rows.clamp(1, LIMIT.1);
+        self
+    }
+
+    /// How many jobs the filters let through, on all pages.
+    ///
+    /// # Errors
+    /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
+    pub async fn count(self) -> Result<u64, Error> {
+        query::count(&self.store, self.filter).await
+    }
+
+    /// All recorded runs of the job `id`, first to last; filters play no part.
+    ///
+    /// # Errors
+    /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
+    pub async fn attempts(self, id: Uuid) -> Result<Vec<AttemptRecord>, Error> {
+        query::attempts(&self.store, id).await
+    }
+
+    async fn page(self) -> Result<Page<JobRecord>, Error> {
+        let mut rows = query::page(&self.store, self.filter, self.after, i64::from(self.limit) + 1).await?;
+        let more = rows.len() > usize::from(self.limit);
+        rows.truncate(usize::from(self.limit));
+        let next = rows.last().filter(|_| more).map(|row| Cursor { finished_at: row.finished_at, id: row.id });
+        Ok(Page { rows, next })
+    }
+}
+
+impl IntoFuture for History {
+    type Output = Result<Page<JobRecord>, Error>;
+    type IntoFuture = BoxFuture<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.page())
+    }
+}

@@ -1,0 +1,130 @@
+//! The recorder: drains the outcomes that workers leave in Redis into the history.
+//!
+//! Two tasks with a bounded line between them. The [reader](reader) takes packs from the `done` streams, the
+//! [writer](writer) puts them into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
+
+mod consumer;
+mod postgres;
+mod reader;
+mod rejected;
+mod rows;
+mod sqlite;
+mod trouble;
+mod write;
+mod writer;
+
+use std::{future::Future, time::Duration};
+
+use millstream_queue::Client;
+use tokio::{sync::mpsc, task::JoinError};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use self::{consumer::Consumer, reader::Reader, writer::Writer};
+use crate::{Error, Store};
+
+/// Batches between a read and its acknowledgement. Two, so that one is read while another is written.
+const IN_HAND: usize = 2;
+/// How long the last writes may take after a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Moves outcomes from Redis into SQL. Any number of recorders may run at once, in any processes; each outcome is recorded
+/// once, and what a dead recorder held is taken over.
+#[derive(Clone, Debug)]
+#[must_use = "a recorder records only while `run_until` is awaited"]
+pub struct Recorder {
+    client: Client,
+    store: Store,
+    queues: Vec<String>,
+    claim_after: Duration,
+}
+
+impl Recorder {
+    /// A recorder for the queues that the registry knows, now and later; [`Recorder::queues`] adds others.
+    pub fn new(client: Client, store: Store) -> Self {
+        Self { client, store, queues: Vec::new(), claim_after: Duration::from_secs(30) }
+    }
+
+    /// Queues to record from the start, whether or not anyone has used them yet.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.queues.extend(queues.into_iter().map(Into::into));
+        self
+    }
+
+    /// How long packs may lie with another recorder that doesn't touch them before they are taken over. A living one
+    /// touches them every 5 seconds, however long SQL is away. Default: 30 seconds.
+    pub fn claim_after(mut self, idle: Duration) -> Self {
+        self.claim_after = idle;
+        self
+    }
+
+    /// Registers: from now on the outcomes of these queues are kept until they are recorded. Await this before the first
+    /// push, since the outcome of a job that finishes unregistered is not kept. [`Recorder::run_until`] repeats it every
+    /// 10 seconds.
+    ///
+    /// # Errors
+    /// [`Error::Queue`] for a name that can't be a queue's, or a Redis that doesn't answer.
+    pub async fn register(&self) -> Result<(), Error> {
+        for queue in self.known_queues().await? {
+            self.client.record(&queue).await?;
+        }
+        Ok(())
+    }
+
+    /// Records until `shutdown` is ready and what was read is written, or until SQL has been away for 5 seconds after
+    /// that: what is unwritten then stays in Redis for the next recorder. While it runs, an outage of Redis or of SQL is
+    /// logged and waited out.
+    ///
+    /// # Errors
+    /// [`Error::Queue`] where it can't register in the beginning.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        self.register().await?;
+        let consumer = Consumer::new(self.client.clone(), format!("recorder-{}", Uuid::new_v4().simple()));
+        let (batches, line) = mpsc::channel(IN_HAND);
+        let stop = CancellationToken::new();
+        // Whoever drops this future stops the tasks too.
+        let _stop_on_drop = stop.clone().drop_guard();
+        let writer = Writer::new(consumer.clone(), self.store.clone());
+        let mut writing = tokio::spawn(writer.run(line));
+        let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone()).run());
+        info!(consumer = consumer.name(), "recording");
+        tokio::select! {
+            () = shutdown => {}
+            ended = &mut reading => return Ok(resume(ended)),
+            ended = &mut writing => return Ok(resume(ended)),
+        }
+        stop.cancel();
+        consumer.unblock().await;
+        // The reader goes first: the line to the writer ends with it.
+        resume(reading.await);
+        match tokio::time::timeout(GRACE, &mut writing).await {
+            Ok(ended) => resume(ended),
+            Err(_) => {
+                warn!("SQL is away: what is unwritten stays in Redis for the next recorder");
+                writing.abort();
+            }
+        }
+        consumer.leave().await;
+        info!(consumer = consumer.name(), "recording stopped");
+        Ok(())
+    }
+
+    /// The queues asked for and those of the registry.
+    async fn known_queues(&self) -> Result<Vec<String>, Error> {
+        let mut queues = self.client.queues().await?;
+        queues.extend(self.queues.iter().cloned());
+        queues.sort_unstable();
+        queues.dedup();
+        Ok(queues)
+    }
+}
+
+/// A task's panic goes on in the caller.
+fn resume(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}

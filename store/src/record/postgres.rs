@@ -1,0 +1,93 @@
+//! A batch into Postgres: COPY into a staging table, then two statements over it.
+
+use futures::pin_mut;
+use tokio_postgres::{
+    Transaction,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
+
+use super::rows::Row;
+use crate::{Error, postgres::Postgres};
+
+const STAGE: &str = include_str!("postgres/stage.sql");
+const COPY: &str = include_str!("postgres/copy.sql");
+const ATTEMPTS: &str = include_str!("postgres/attempts.sql");
+const JOBS: &str = include_str!("postgres/jobs.sql");
+const LATE: &str = include_str!("postgres/late.sql");
+
+/// The columns of the staging table in order.
+const COLUMNS: [Type; 22] = [
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT8,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT8,
+    Type::INT8,
+    Type::INT8,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::BYTEA,
+    Type::TEXT,
+    Type::BYTEA,
+    Type::BOOL,
+];
+
+/// Writes all rows or none, in one transaction.
+pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error> {
+    let mut client = database.raw().await?;
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(STAGE).await?;
+    copy(&transaction, rows).await?;
+    transaction.execute(ATTEMPTS, &[]).await?;
+    let changed = transaction.execute(JOBS, &[]).await?;
+    let heads = rows.iter().filter(|row| row.head).count();
+    if changed < heads as u64 {
+        transaction.execute(LATE, &[]).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_postgres::Error> {
+    let writer = BinaryCopyInWriter::new(transaction.copy_in(COPY).await?, &COLUMNS);
+    pin_mut!(writer);
+    for row in rows {
+        let values: [&(dyn ToSql + Sync); COLUMNS.len()] = [
+            &row.id,
+            &&*row.queue,
+            &row.kind,
+            &row.version,
+            &row.lane.as_str(),
+            &row.state.as_str(),
+            &row.attempt,
+            &row.run,
+            &row.crash,
+            &row.enqueued_at,
+            &row.first_started_at,
+            &row.started_at,
+            &row.finished_at,
+            &row.next_at,
+            &row.worker,
+            &row.error,
+            &row.content_type,
+            &row.payload.json,
+            &row.payload.raw,
+            &row.result.json,
+            &row.result.raw,
+            &row.head,
+        ];
+        writer.as_mut().write(&values).await?;
+    }
+    writer.finish().await?;
+    Ok(())
+}

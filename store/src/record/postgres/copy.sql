@@ -1,0 +1,1 @@
+COPY millstream_staged FROM STDIN (FORMAT binary)

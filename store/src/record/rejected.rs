@@ -1,0 +1,84 @@
+//! What could neither be read nor written: set aside in `millstream_rejected`, with its reason.
+
+use chrono::Utc;
+use diesel::ExpressionMethods;
+use diesel_async::RunQueryDsl;
+use millstream_queue::Outcome;
+use tracing::error;
+use uuid::Uuid;
+
+use super::{reader::Pack, write::Refused};
+use crate::{
+    Error, Store, fit,
+    schema::millstream_rejected as rejected,
+    sql_types::{Id, Time},
+};
+
+/// A pack that can't be read, or an outcome that can't be written.
+#[derive(Clone)]
+pub(super) struct Rejected {
+    queue: String,
+    entry: String,
+    job: Option<Uuid>,
+    reason: String,
+    /// The pack, or the outcome alone packed again.
+    body: Vec<u8>,
+}
+
+impl Rejected {
+    pub(super) fn pack(pack: &Pack, reason: String) -> Self {
+        let body = pack.bytes.clone().unwrap_or_default();
+        Self { queue: pack.queue.to_string(), entry: pack.entry.to_string(), job: None, reason, body }
+    }
+
+    pub(super) fn outcome(refused: Refused) -> Self {
+        let Refused { row, reason } = refused;
+        let mut body = Vec::new();
+        let outcome = Outcome {
+            id: row.id,
+            kind: row.kind,
+            lane: row.lane,
+            version: small(row.version),
+            run: small(row.run),
+            attempt: small(row.attempt),
+            crash: small(row.crash),
+            state: row.state,
+            enqueued_ms: row.enqueued_at.timestamp_millis(),
+            started_us: row.started_at.map(|time| time.timestamp_micros()),
+            finished_us: row.finished_at.timestamp_micros(),
+            worker: row.worker,
+            error: row.error,
+            payload: row.payload.into_bytes(),
+            content_type: row.content_type,
+            result: row.result.into_bytes(),
+            next_ms: row.next_at.map(|time| time.timestamp_millis()),
+        };
+        outcome.pack_into(&mut body);
+        Self { queue: row.queue.to_string(), entry: row.entry.to_string(), job: Some(row.id), reason, body }
+    }
+}
+
+fn small(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Keeps one. A crash before its acknowledgement keeps it twice, which is better than not at all.
+pub(super) async fn keep(store: &Store, one: &Rejected) -> Result<(), Error> {
+    let Rejected { queue, entry, job, reason, body } = one.clone();
+    error!(queue, entry, job = ?job, reason, "set aside in millstream_rejected");
+    with_conn!(store, write conn: Db => {
+        diesel::insert_into(rejected::table)
+            .values((
+                rejected::id.eq(Id(Uuid::now_v7())),
+                rejected::queue.eq(queue),
+                rejected::entry.eq(entry),
+                rejected::job_id.eq(job.map(Id)),
+                rejected::reason.eq(fit::text(reason)),
+                rejected::body.eq(body),
+                rejected::rejected_at.eq(Time(Utc::now())),
+            ))
+            .execute(conn)
+            .await
+    })?;
+    Ok(())
+}

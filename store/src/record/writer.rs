@@ -1,0 +1,91 @@
+//! Puts packs into SQL, then acknowledges them.
+
+use std::{fmt::Display, future::Future, sync::Arc};
+
+use millstream_queue::Outcome;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::{
+    consumer::Consumer,
+    reader::{Batch, Pack},
+    rejected::{self, Rejected},
+    rows::{self, Row},
+    trouble::Trouble,
+    write::write,
+};
+use crate::Store;
+
+pub(super) struct Writer {
+    consumer: Consumer,
+    store: Store,
+}
+
+impl Writer {
+    pub(super) fn new(consumer: Consumer, store: Store) -> Self {
+        Self { consumer, store }
+    }
+
+    /// Writes until the reader ends the line. May be aborted anywhere: what is not acknowledged is delivered again, and
+    /// what is delivered again changes nothing.
+    pub(super) async fn run(self, mut line: mpsc::Receiver<Batch>) {
+        let mut sql = Trouble::new("writing the history");
+        let mut redis = Trouble::new("acknowledging outcomes");
+        while let Some(batch) = line.recv().await {
+            self.record(&batch.packs, &mut sql).await;
+            self.acknowledge(&batch.packs, &mut redis).await;
+        }
+    }
+
+    async fn record(&self, packs: &[Pack], trouble: &mut Trouble) {
+        let (rows, unreadable) = decode(packs);
+        let count = rows.len();
+        let rows: Arc<[Row]> = rows.into();
+        let refused = until_it_works(trouble, || write(&self.store, &rows)).await;
+        for one in unreadable.into_iter().chain(refused.into_iter().map(Rejected::outcome)) {
+            until_it_works(trouble, || rejected::keep(&self.store, &one)).await;
+        }
+        debug!(outcomes = count, packs = packs.len(), "recorded");
+    }
+
+    async fn acknowledge(&self, packs: &[Pack], trouble: &mut Trouble) {
+        for of_queue in packs.chunk_by(|a, b| a.queue == b.queue) {
+            let entries: Vec<Arc<str>> = of_queue.iter().map(|pack| pack.entry.clone()).collect();
+            let acknowledge = || self.consumer.acknowledge(&of_queue[0].queue, &entries);
+            until_it_works(trouble, acknowledge).await;
+        }
+    }
+}
+
+async fn until_it_works<T, E, F>(trouble: &mut Trouble, work: impl Fn() -> F) -> T
+where
+    E: Display,
+    F: Future<Output = Result<T, E>>,
+{
+    loop {
+        match work().await {
+            Ok(done) => {
+                trouble.worked();
+                return done;
+            }
+            Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
+        }
+    }
+}
+
+/// The rows of all packs, their heads chosen, and the packs that can't be read.
+fn decode(packs: &[Pack]) -> (Vec<Row>, Vec<Rejected>) {
+    let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
+    for pack in packs {
+        // An entry that is gone was recorded by someone else.
+        let Some(bytes) = &pack.bytes else { continue };
+        match Outcome::decode_pack(bytes) {
+            Ok(outcomes) => {
+                rows.extend(outcomes.into_iter().map(|outcome| Row::new(&pack.queue, &pack.entry, outcome)));
+            }
+            Err(error) => unreadable.push(Rejected::pack(pack, error.to_string())),
+        }
+    }
+    rows::choose_heads(&mut rows);
+    (rows, unreadable)
+}

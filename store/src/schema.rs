@@ -1,0 +1,63 @@
+//! The tables of the migrations, once for both databases.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbJson, DbTime, DbUuid};
+
+    millstream_jobs (id) {
+        id -> DbUuid,
+        queue -> Text,
+        kind -> Text,
+        version -> BigInt,
+        lane -> Text,
+        state -> Text,
+        attempt -> BigInt,
+        run -> BigInt,
+        crash -> BigInt,
+        enqueued_at -> DbTime,
+        first_started_at -> Nullable<DbTime>,
+        started_at -> Nullable<DbTime>,
+        finished_at -> DbTime,
+        next_at -> Nullable<DbTime>,
+        worker -> Text,
+        error -> Nullable<Text>,
+        content_type -> Nullable<Text>,
+        payload -> Nullable<DbJson>,
+        payload_raw -> Nullable<Binary>,
+        result -> Nullable<DbJson>,
+        result_raw -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
+    millstream_attempts (job_id, run) {
+        job_id -> DbUuid,
+        run -> BigInt,
+        attempt -> BigInt,
+        crash -> BigInt,
+        state -> Text,
+        started_at -> Nullable<DbTime>,
+        finished_at -> DbTime,
+        next_at -> Nullable<DbTime>,
+        worker -> Text,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
+    millstream_rejected (id) {
+        id -> DbUuid,
+        queue -> Text,
+        entry -> Text,
+        job_id -> Nullable<DbUuid>,
+        reason -> Text,
+        body -> Binary,
+        rejected_at -> DbTime,
+    }
+}

@@ -1,0 +1,175 @@
+//! Column types that mean the same on both databases, so that one schema and one query serve both.
+
+use std::io::Write;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::{
+    backend::Backend,
+    deserialize::{self, FromSql, FromSqlRow},
+    expression::AsExpression,
+    pg::{Pg, PgValue},
+    query_builder::QueryId,
+    serialize::{self, IsNull, Output, ToSql},
+    sql_types::{Binary, SqlType, Text, Timestamptz},
+    sqlite::Sqlite,
+};
+use uuid::Uuid;
+
+/// An id: `uuid` on Postgres, 16 bytes of `BLOB` on SQLite; both order by byte.
+#[derive(SqlType, QueryId)]
+#[diesel(postgres_type(oid = 2950, array_oid = 2951))]
+#[diesel(sqlite_type(name = "Binary"))]
+pub struct DbUuid;
+
+/// A time in UTC to the microsecond: `timestamptz` on Postgres, `TEXT` of fixed width on SQLite, which sorts by time and
+/// which SQLite's date functions read.
+#[derive(SqlType, QueryId)]
+#[diesel(postgres_type(oid = 1184, array_oid = 1185))]
+#[diesel(sqlite_type(name = "Text"))]
+pub struct DbTime;
+
+/// A JSON document: `jsonb` on Postgres, `TEXT` on SQLite.
+#[derive(SqlType, QueryId)]
+#[diesel(postgres_type(oid = 3802, array_oid = 3807))]
+#[diesel(sqlite_type(name = "Text"))]
+pub struct DbJson;
+
+/// An id inside an expression, as in `column.eq(Id(id))`; bare ones can be bound and read, but not compared.
+#[derive(Clone, Copy, Debug, AsExpression)]
+#[diesel(sql_type = DbUuid)]
+pub(crate) struct Id(pub(crate) Uuid);
+
+/// A time inside an expression, as in `column.lt(Time(time))`.
+#[derive(Clone, Copy, Debug, AsExpression)]
+#[diesel(sql_type = DbTime)]
+pub(crate) struct Time(pub(crate) DateTime<Utc>);
+
+/// The text of a JSON document.
+#[derive(Clone, Debug, FromSqlRow)]
+pub(crate) struct JsonText(pub(crate) String);
+
+/// SQLite's form of a [`DbTime`].
+const TIME: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+
+impl ToSql<DbUuid, Pg> for Uuid {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<DbUuid, Pg> for Uuid {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Uuid::from_slice(value.as_bytes())?)
+    }
+}
+
+impl ToSql<DbUuid, Sqlite> for Uuid {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.as_bytes().as_slice());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<DbUuid, Sqlite> for Uuid {
+    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let bytes = <Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?;
+        Ok(Uuid::from_slice(&bytes)?)
+    }
+}
+
+impl ToSql<DbTime, Pg> for DateTime<Utc> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        ToSql::<Timestamptz, Pg>::to_sql(self, out)
+    }
+}
+
+impl FromSql<DbTime, Pg> for DateTime<Utc> {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        FromSql::<Timestamptz, Pg>::from_sql(value)
+    }
+}
+
+impl ToSql<DbTime, Sqlite> for DateTime<Utc> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.format(TIME).to_string());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<DbTime, Sqlite> for DateTime<Utc> {
+    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+        Ok(NaiveDateTime::parse_from_str(&text, TIME)?.and_utc())
+    }
+}
+
+impl FromSql<DbJson, Pg> for JsonText {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // The wire form of jsonb is a version number before the text.
+        match value.as_bytes().split_first() {
+            Some((1, text)) => Ok(JsonText(String::from_utf8(text.to_vec())?)),
+            _ => Err("unknown jsonb encoding".into()),
+        }
+    }
+}
+
+impl FromSql<DbJson, Sqlite> for JsonText {
+    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        <String as FromSql<Text, Sqlite>>::from_sql(value).map(JsonText)
+    }
+}
+
+impl<DB: Backend> ToSql<DbUuid, DB> for Id
+where
+    Uuid: ToSql<DbUuid, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
+impl<DB: Backend> ToSql<DbTime, DB> for Time
+where
+    DateTime<Utc>: ToSql<DbTime, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diesel::sql_types::{HasSqlType, Jsonb};
+
+    #[test]
+    fn a_time_on_sqlite_has_a_fixed_width() {
+        for micros in [0, 1, -1, 1_700_000_000_123_456] {
+            let time = DateTime::from_timestamp_micros(micros).expect("in range");
+            assert_eq!(time.format(TIME).to_string().len(), 27);
+        }
+    }
+
+    #[test]
+    fn the_types_are_postgres_own() {
+        fn same<A, B>()
+        where
+            Pg: HasSqlType<A> + HasSqlType<B>,
+        {
+            struct NoLookup;
+            impl diesel::pg::PgMetadataLookup for NoLookup {
+                fn lookup_type(&mut self, name: &str, _: Option<&str>) -> diesel::pg::PgTypeMetadata {
+                    panic!("{name} is looked up by name")
+                }
+            }
+            let a = <Pg as HasSqlType<A>>::metadata(&mut NoLookup);
+            let b = <Pg as HasSqlType<B>>::metadata(&mut NoLookup);
+            assert_eq!(a.oid().ok(), b.oid().ok());
+            assert_eq!(a.array_oid().ok(), b.array_oid().ok());
+        }
+        same::<DbUuid, diesel::sql_types::Uuid>();
+        same::<DbTime, Timestamptz>();
+        same::<DbJson, Jsonb>();
+    }
+}
