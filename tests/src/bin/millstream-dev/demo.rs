@@ -123,7 +123,8 @@ impl Run<'_> {
         let state = patience::until_done(&album, photos.len(), &mut listener, &self.bar).await?;
         self.bar.finish_and_clear();
         if state.failed > 0 {
-            self.say(&format!("{} photos could not be developed: the page says why", state.failed));
+            let photos = if state.failed == 1 { "photo" } else { "photos" };
+            self.say(&format!("{} {photos} could not be developed: the page says why", state.failed));
         }
         let store = Store::connect(&self.database).await?;
         let verdict = patience::until_complete(&store, since, &album, &photos, state.ready > 0, &mut listener).await?;
