@@ -72,7 +72,10 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         () = interrupt.wait() => (), // a second Ctrl-C: what still runs is killed
     }
     if let Some(url) = foreign_redis {
-        keys::remove(&url, &namespace).await?; // a private one goes with its folder
+        // A private one goes with its folder.
+        keys::remove(&url, &namespace)
+            .await
+            .unwrap_or_else(|error| eprintln!("dev: cannot remove the keys {namespace}:*: {error:#}"));
     }
     outcome
 }
