@@ -304,7 +304,7 @@ fn all_tests_run_without_nextest_too_and_on_the_servers_of_the_run() {
             "cargo clippy --version",
             "cargo fmt --all --check",
             "cargo clippy --workspace --all-targets --all-features -- -D warnings",
-            "cargo build --workspace --all-features --bins",
+            "cargo build --workspace --all-features --all-targets",
             &services,
         ]
     );
@@ -313,7 +313,7 @@ fn all_tests_run_without_nextest_too_and_on_the_servers_of_the_run() {
     assert_eq!(
         machine.calls()[6..],
         [
-            "cargo test --workspace --all-features --lib --bins --tests --examples",
+            "cargo test --no-fail-fast --workspace --all-features --lib --bins --tests --examples",
             "cargo test --workspace --all-features --doc",
         ]
     );

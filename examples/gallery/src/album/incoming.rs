@@ -89,18 +89,18 @@ impl Albums {
     }
 
     /// Takes photos out of the album again; of use only while no one has been told of them.
-    pub fn withdraw(&self, album: Uuid, photos: &[Photo]) -> Result<(), AlbumError> {
-        for photo in photos {
-            fs::remove_dir_all(self.photo_folder(album, photo.id))?;
-            atomic::remove(&self.unpushed(album, photo.id))?;
+    pub fn withdraw(&self, album: Uuid, photos: &[Uuid]) -> Result<(), AlbumError> {
+        for &photo in photos {
+            fs::remove_dir_all(self.photo_folder(album, photo))?;
+            atomic::remove(&self.unpushed(album, photo))?;
         }
         Ok(())
     }
 
     /// Notes that the jobs of these photos are in Redis.
-    pub fn pushed(&self, album: Uuid, photos: &[Photo]) -> Result<(), AlbumError> {
-        for photo in photos {
-            atomic::remove(&self.unpushed(album, photo.id))?;
+    pub fn pushed(&self, album: Uuid, photos: &[Uuid]) -> Result<(), AlbumError> {
+        for &photo in photos {
+            atomic::remove(&self.unpushed(album, photo))?;
         }
         Ok(())
     }

@@ -72,7 +72,10 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         () = interrupt.wait() => (), // a second Ctrl-C: what still runs is killed
     }
     if let Some(url) = foreign_redis {
-        keys::remove(&url, &namespace).await?; // a private one goes with its folder
+        // A private one goes with its folder.
+        keys::remove(&url, &namespace)
+            .await
+            .unwrap_or_else(|error| eprintln!("dev: cannot remove the keys {namespace}:*: {error:#}"));
     }
     outcome
 }
@@ -123,7 +126,8 @@ impl Run<'_> {
         let state = patience::until_done(&album, photos.len(), &mut listener, &self.bar).await?;
         self.bar.finish_and_clear();
         if state.failed > 0 {
-            self.say(&format!("{} photos could not be developed: the page says why", state.failed));
+            let photos = if state.failed == 1 { "photo" } else { "photos" };
+            self.say(&format!("{} {photos} could not be developed: the page says why", state.failed));
         }
         let store = Store::connect(&self.database).await?;
         let verdict = patience::until_complete(&store, since, &album, &photos, state.ready > 0, &mut listener).await?;

@@ -38,6 +38,9 @@ enum FromServer {
         topic: String,
         data: Value,
     },
+    Error {
+        message: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -56,6 +59,7 @@ impl Listener {
         while !missing.is_empty() {
             match next(&mut socket).await? {
                 Some(FromServer::Subscribed { topic }) => missing.remove(topic.as_str()),
+                Some(FromServer::Error { message }) => bail!("{url} does not take the subscription: {message}"),
                 Some(_) => false,
                 None => bail!("{url} closed the connection instead of subscribing to {missing:?}"),
             };

@@ -1,20 +1,17 @@
 //! The pictures of a demo: the user's, or painted ones.
 
-use std::fs::{self, File};
+use std::fs;
 use std::future::ready;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
-use image::codecs::jpeg::JpegEncoder;
-use image::{Rgb, RgbImage};
+use gallery::samples::photograph;
 use tokio::task::spawn_blocking;
 
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 600;
-const QUALITY: u8 = 85;
 
 /// The absolute path of a folder of pictures.
 ///
@@ -48,73 +45,16 @@ pub(crate) async fn paint(folder: &Path, count: u32, painted: impl Fn()) -> Resu
         .await
 }
 
+/// As cameras do, some are held upright and some are not.
 fn write(path: &Path, number: u32) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    JpegEncoder::new_with_quality(BufWriter::new(file), QUALITY).encode_image(&picture(number))?;
-    Ok(())
+    let orientation = (number % 8) as u16 + 1;
+    let jpeg = photograph(number, WIDTH, HEIGHT, orientation)?;
+    fs::write(path, jpeg).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     path.is_file() && ["jpg", "jpeg", "png", "webp"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// A sky of two colours with a few discs in it and some grain; another one for each number, the same each time.
-fn picture(number: u32) -> RgbImage {
-    let mut dice = Dice(u64::from(number) + 1);
-    let (top, bottom) = (dice.colour(), dice.colour());
-    let discs: Vec<Disc> = (0..3 + dice.below(5)).map(|_| Disc::thrown(&mut dice)).collect();
-    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
-        let disc = discs.iter().rev().find(|disc| disc.covers(x, y));
-        let base = disc.map_or_else(|| mix(top, bottom, y), |disc| disc.colour);
-        let grain = (dice.next() & 7) as u8;
-        Rgb(base.map(|channel| channel.saturating_add(grain)))
-    })
-}
-
-/// The colour at height `y` between the two.
-fn mix(top: [u8; 3], bottom: [u8; 3], y: u32) -> [u8; 3] {
-    let at = |i: usize| (u32::from(top[i]) * (HEIGHT - y) + u32::from(bottom[i]) * y) / HEIGHT;
-    [at(0) as u8, at(1) as u8, at(2) as u8]
-}
-
-struct Disc {
-    x: u32,
-    y: u32,
-    radius: u32,
-    colour: [u8; 3],
-}
-
-impl Disc {
-    fn thrown(dice: &mut Dice) -> Self {
-        Self { x: dice.below(WIDTH), y: dice.below(HEIGHT), radius: 20 + dice.below(150), colour: dice.colour() }
-    }
-
-    fn covers(&self, x: u32, y: u32) -> bool {
-        self.x.abs_diff(x).pow(2) + self.y.abs_diff(y).pow(2) <= self.radius.pow(2)
-    }
-}
-
-/// Numbers that only have to look random (SplitMix64, Steele, Lea and Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        (self.next() % u64::from(limit)) as u32
-    }
-
-    fn colour(&mut self) -> [u8; 3] {
-        let [r, g, b, ..] = self.next().to_le_bytes();
-        [r, g, b]
-    }
 }
 
 #[cfg(test)]
