@@ -66,7 +66,7 @@ impl Albums {
     /// Stages every photo of a folder, in the order of their names; not those of folders in it. Links the
     /// originals where the file system can, and copies them where it can't.
     pub fn stage_folder(&self, album: Uuid, folder: &Path) -> Result<Vec<Staged>, AlbumError> {
-        let unreadable = |source| AlbumError::NoFolder { path: folder.to_owned(), source };
+        let unreadable = |cause| AlbumError::NoFolder { path: folder.to_owned(), cause };
         let mut files = Vec::new();
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();

@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -102,6 +103,10 @@ fn damaged(error: ImageError) -> PictureError {
     match error {
         // The end of the file came too early: that is the file, not the disk.
         ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => error.into(),
-        error => PictureError::Damaged(error.to_string()),
+        error => {
+            // The decoder's own words, without the crate's frame around them.
+            let words = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            PictureError::Damaged(words.trim().to_owned())
+        }
     }
 }
