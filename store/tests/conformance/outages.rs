@@ -119,7 +119,7 @@ async fn a_redis_that_restarts_is_waited_for() {
     queue.drained().await;
     redis.kill().await;
     redis.restart().await.expect("restarted");
-    until(async || queue.client.connection().await.is_ok()).await;
+    until(async || queue.client.queues().await.is_ok()).await;
     queue.finish(&[outcome(2)]).await;
     queue.drained().await;
     recording.stop().await;

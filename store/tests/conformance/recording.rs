@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use millstream_queue::{Outcome, State};
 use millstream_store::{JobRecord, Recorder, Store};
+use redis::streams::StreamInfoConsumersReply;
 use uuid::Uuid;
 
 use crate::{
@@ -173,12 +174,12 @@ on_both! {
         // Its consumer goes too, once it has been silent for long enough.
         until(async || {
             let mut conn = queue.client.connection().await.expect("a connection");
-            let consumers: Vec<redis::Value> = redis::cmd("XINFO")
+            let group: StreamInfoConsumersReply = redis::cmd("XINFO")
                 .arg(&["CONSUMERS", &keys.done(), "recorder"])
                 .query_async(&mut conn)
                 .await
                 .expect("consumers");
-            consumers.len() == 1
+            group.consumers.iter().all(|consumer| consumer.name != "dead")
         }).await;
         recording.stop().await;
     }
