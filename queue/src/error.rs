@@ -109,6 +109,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The code word of a server's error, such as `NOGROUP`; of the first one where a pipeline failed.
+    pub fn server_code(&self) -> Option<String> {
+        let Error::Redis(error) = self else { return None };
+        let errors = error.clone().into_server_errors()?;
+        errors.first().map(|(_, error)| error.code().to_owned())
+    }
+
     /// Whether no answer came, so that a write may or may not have been applied.
     pub fn is_indeterminate(&self) -> bool {
         matches!(self, Error::Indeterminate { .. })

@@ -62,12 +62,12 @@ pub fn probe(name: &str, act: Act) -> Probe {
 
 /// What handlers report, as `started <name> attempt <n> run <n>` and `ended <name>`.
 pub struct Bench {
-    said: mpsc::UnboundedSender<String>,
+    say: Box<dyn Fn(String) + Send + Sync>,
 }
 
 pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
     let Probe { name, act } = job;
-    let _ = cx.app.said.send(format!("started {name} attempt {} run {}", cx.attempt(), cx.run()));
+    (cx.app.say)(format!("started {name} attempt {} run {}", cx.attempt(), cx.run()));
     match act {
         Act::Succeed => {}
         Act::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -81,7 +81,7 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
         Act::Panic => panic!("a handler's panic"),
         Act::Abort => std::process::abort(),
     }
-    let _ = cx.app.said.send(format!("ended {name}"));
+    (cx.app.say)(format!("ended {name}"));
     Ok(name)
 }
 
@@ -103,7 +103,12 @@ impl Said {
 /// A worker for the probes.
 pub fn worker(client: &Client) -> (Worker<Bench>, Said) {
     let (said, hear) = mpsc::unbounded_channel();
-    (Worker::new(client.clone(), Bench { said }).handle(handle).lease(LEASE), Said(hear))
+    let say = move |line| drop(said.send(line));
+    (worker_that_says(client, say), Said(hear))
+}
+
+fn worker_that_says(client: &Client, say: impl Fn(String) + Send + Sync + 'static) -> Worker<Bench> {
+    Worker::new(client.clone(), Bench { say: Box::new(say) }).handle(handle).lease(LEASE)
 }
 
 /// A worker that runs inside the test until it is stopped.
@@ -224,12 +229,7 @@ fn this_process_as_a_worker() {
     runtime.block_on(async move {
         let namespace = std::env::var("PROBE_NAMESPACE").expect("a namespace");
         let client = Client::builder(&url).namespace(namespace).await.expect("a server");
-        let (worker, mut said) = worker(&client);
-        tokio::spawn(async move {
-            while let Some(line) = said.0.recv().await {
-                println!("{line}");
-            }
-        });
+        let worker = worker_that_says(&client, |line| println!("{line}"));
         let worker = worker
             .concurrency(QUEUE, setting("PROBE_CONCURRENCY", 4) as usize)
             .lease(Duration::from_millis(setting("PROBE_LEASE_MS", LEASE.as_millis() as u64)))

@@ -152,11 +152,10 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         }
     }
 
+    /// Waits a moment. Lanes that were deleted get their groups back.
     async fn back_off(&mut self, error: Error) {
-        if let Error::Redis(redis) = &error
-            && matches!(redis.code(), Some("NOGROUP" | "UNBLOCKED"))
-            && let Err(error) = self.epoch.regroup().await
-        {
+        let is_groupless = error.server_code().is_some_and(|code| code == "NOGROUP" || code == "UNBLOCKED");
+        if is_groupless && let Err(error) = self.epoch.regroup().await {
             self.retry.failed(&error).await;
         }
         self.retry.failed(&error).await;
