@@ -67,15 +67,15 @@ async fn figures(demo: &Process) -> String {
 #[tokio::test]
 async fn a_demo_ends_with_nothing_missing_though_a_worker_was_killed() {
     let root = root();
-    let demo = demo(root.path()).args(["--once", "--photos", "60"]).spawn().unwrap();
+    let demo = demo(root.path()).args(["--once", "--photos", "24"]).spawn().unwrap();
     demo.wait_for_line(SOON, |line| line.contains("watch it at")).await.unwrap();
     let worker = *processes(root.path()).last().unwrap();
     kill_process(worker, Signal::KILL).unwrap();
 
     let figures = figures(&demo).await;
 
-    assert!(figures.starts_with("60 photos, 61 jobs, "), "{figures}");
-    assert!(figures.ends_with(", 61 history rows, 60 events seen"), "{figures}");
+    assert!(figures.starts_with("24 photos, 25 jobs, "), "{figures}");
+    assert!(figures.ends_with(", 25 history rows, 24 events seen"), "{figures}");
     demo.wait_for_line(SOON, |line| line.contains("was killed")).await.unwrap();
     assert_eq!(runs(root.path()), [] as [PathBuf; 0]);
 }
