@@ -50,7 +50,7 @@ impl Store {
 
     /// Settings first, then `.await` connects.
     pub fn builder(url: &str) -> StoreBuilder {
-        StoreBuilder { url: url.to_owned(), pool_size: 8 }
+        StoreBuilder { url: url.to_owned(), pool_size: 8, create_missing: true }
     }
 
     /// The URL without its password.
@@ -139,6 +139,7 @@ struct Facts {
 pub struct StoreBuilder {
     url: String,
     pool_size: u32,
+    create_missing: bool,
 }
 
 impl StoreBuilder {
@@ -149,10 +150,20 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether a SQLite file that isn't there is made, or refused. Default: made.
+    pub fn create_missing(mut self, create: bool) -> Self {
+        self.create_missing = create;
+        self
+    }
+
     async fn connect(self) -> Result<Store, Error> {
         let name: Arc<str> = url::redact(&self.url).into();
         let backend = match url::parse(&self.url)? {
             Target::Postgres(config) => Backend::Postgres(Postgres::open(&config, self.pool_size, &name).await?),
+            Target::Sqlite(path) if !self.create_missing && !path.is_file() => {
+                let reason = "there is no such file; `millstream migrate` makes it".to_owned();
+                return Err(Error::Unreachable { database: name.to_string(), reason });
+            }
             Target::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, self.pool_size, &name).await?),
         };
         Ok(Store { shared: Arc::new(Shared { backend, name }) })

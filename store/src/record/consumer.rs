@@ -126,7 +126,8 @@ impl Consumer {
             let found: StreamInfoConsumersReply =
                 redis::cmd("XINFO").arg("CONSUMERS").arg(&done).arg(RECORDER).query_async(&mut conn).await?;
             let silent = |idle: usize| idle as u128 > (claim_after * FORGOTTEN).as_millis();
-            for other in found.consumers.iter().filter(|other| other.pending == 0 && silent(other.idle)) {
+            let others = found.consumers.iter().filter(|other| other.name != self.name());
+            for other in others.filter(|other| other.pending == 0 && silent(other.idle)) {
                 self.forget(&done, &other.name).await?;
             }
         }

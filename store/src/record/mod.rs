@@ -91,15 +91,15 @@ impl Recorder {
         info!(consumer = consumer.name(), "recording");
         tokio::select! {
             () = shutdown => {}
-            ended = &mut reading => return Ok(resume(ended)),
-            ended = &mut writing => return Ok(resume(ended)),
+            ended = &mut reading => return resume(ended),
+            ended = &mut writing => return resume(ended),
         }
         stop.cancel();
         consumer.unblock().await;
         // The reader goes first: the line to the writer ends with it.
-        resume(reading.await);
+        resume(reading.await)?;
         match tokio::time::timeout(GRACE, &mut writing).await {
-            Ok(ended) => resume(ended),
+            Ok(ended) => resume(ended)?,
             Err(_) => {
                 warn!("SQL is away: what is unwritten stays in Redis for the next recorder");
                 writing.abort();
@@ -120,11 +120,10 @@ impl Recorder {
     }
 }
 
-/// A task's panic goes on in the caller.
-fn resume(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
+/// A task's panic goes on in the caller; otherwise a task ends early only with its runtime.
+fn resume(ended: Result<(), JoinError>) -> Result<(), Error> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! What could neither be read nor written: set aside in `millstream_rejected`, with its reason.
 
 use chrono::Utc;
-use diesel::ExpressionMethods;
+use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 use millstream_queue::Outcome;
 use tracing::error;
@@ -13,6 +13,18 @@ use crate::{
     schema::millstream_rejected as rejected,
     sql_types::{Id, Time},
 };
+
+impl Store {
+    /// How many packs and outcomes the recorder could neither read nor write; they lie in `millstream_rejected`, each with
+    /// its reason.
+    ///
+    /// # Errors
+    /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
+    pub async fn count_rejected(&self) -> Result<u64, Error> {
+        let count: i64 = with_conn!(self, read conn: Db => rejected::table.count().get_result(conn).await)?;
+        Ok(count.unsigned_abs())
+    }
+}
 
 /// A pack that can't be read, or an outcome that can't be written.
 #[derive(Clone)]

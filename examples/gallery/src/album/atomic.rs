@@ -29,10 +29,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, s
     match fs::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Some(value)),
-            Err(source) => Err(super::AlbumError::Unreadable {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(cause) => Err(super::AlbumError::Unreadable { path: path.to_owned(), cause }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -16,12 +16,12 @@ pub enum AlbumError {
     NotAPhotoName(String),
 
     /// A folder to import can't be read.
-    #[error("the folder {path:?} can't be read: {source}")]
+    #[error("the folder {path:?} can't be read: {cause}")]
     NoFolder {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 
     /// A folder to import has nothing to import.
@@ -29,15 +29,22 @@ pub enum AlbumError {
     EmptyFolder(PathBuf),
 
     /// A file of the album folder was changed by somebody else.
-    #[error("{path:?} can't be understood: {source}; restore it or remove it")]
+    #[error("{path:?} can't be understood: {cause}; restore it or remove it")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong in it.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
 
     /// The disk.
     #[error("the album folder can't be used: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+// By hand: the messages have the cause in them, and a chain of causes would say it twice.
+impl From<io::Error> for AlbumError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }

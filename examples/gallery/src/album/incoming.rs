@@ -40,21 +40,10 @@ impl Albums {
         if !is_photo_name(&name) {
             return Err(AlbumError::NotAPhotoName(name));
         }
-        let photo = Photo {
-            id: Uuid::now_v7(),
-            name,
-        };
-        let folder = self
-            .folder(album)
-            .join("incoming")
-            .join(photo.id.to_string());
+        let photo = Photo { id: Uuid::now_v7(), name };
+        let folder = self.folder(album).join("incoming").join(photo.id.to_string());
         fs::create_dir_all(&folder)?;
-        Ok(Staged {
-            photo,
-            album,
-            folder,
-            added: false,
-        })
+        Ok(Staged { photo, album, folder, added: false })
     }
 
     /// Makes staged photos part of the album, each marked as not pushed yet.
@@ -67,10 +56,7 @@ impl Albums {
             atomic::write_json(&staged.folder.join("photo.json"), &staged.photo)?;
             // The mark first: a photo without a job must never be without a mark.
             fs::write(self.unpushed(staged.album, staged.photo.id), [])?;
-            fs::rename(
-                &staged.folder,
-                self.photo_folder(staged.album, staged.photo.id),
-            )?;
+            fs::rename(&staged.folder, self.photo_folder(staged.album, staged.photo.id))?;
             staged.added = true;
             photos.push(staged.photo.clone());
         }
@@ -80,10 +66,7 @@ impl Albums {
     /// Stages every photo of a folder, in the order of their names; not those of folders in it. Links the
     /// originals where the file system can, and copies them where it can't.
     pub fn stage_folder(&self, album: Uuid, folder: &Path) -> Result<Vec<Staged>, AlbumError> {
-        let unreadable = |source| AlbumError::NoFolder {
-            path: folder.to_owned(),
-            source,
-        };
+        let unreadable = |cause| AlbumError::NoFolder { path: folder.to_owned(), cause };
         let mut files = Vec::new();
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -153,9 +136,7 @@ fn file_name(name: &str) -> String {
 }
 
 fn is_photo_name(name: &str) -> bool {
-    let extension = name
-        .rsplit_once('.')
-        .map(|(_, extension)| extension.to_ascii_lowercase());
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     matches!(extension.as_deref(), Some("jpg" | "jpeg" | "png" | "webp"))
 }
 

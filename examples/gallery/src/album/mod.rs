@@ -69,11 +69,7 @@ impl Albums {
 
     /// Creates an empty album.
     pub fn create(&self, title: &str, now: DateTime<Utc>) -> Result<Album, AlbumError> {
-        let album = Album {
-            id: Uuid::now_v7(),
-            title: title.to_owned(),
-            created: now,
-        };
+        let album = Album { id: Uuid::now_v7(), title: title.to_owned(), created: now };
         let folder = self.folder(album.id);
         for part in ["photos", "ready", "failed", "unpushed", "incoming"] {
             fs::create_dir_all(folder.join(part))?;
@@ -124,18 +120,11 @@ impl Albums {
 
     /// Where a photo's thumbnail of that size is, once it is ready.
     pub fn thumbnail(&self, album: Uuid, photo: Uuid, size: Size) -> PathBuf {
-        self.photo_folder(album, photo)
-            .join(format!("{}.jpg", size.as_str()))
+        self.photo_folder(album, photo).join(format!("{}.jpg", size.as_str()))
     }
 
     /// Stores a thumbnail.
-    pub fn write_thumbnail(
-        &self,
-        album: Uuid,
-        photo: Uuid,
-        size: Size,
-        jpeg: &[u8],
-    ) -> Result<(), AlbumError> {
+    pub fn write_thumbnail(&self, album: Uuid, photo: Uuid, size: Size, jpeg: &[u8]) -> Result<(), AlbumError> {
         Ok(atomic::write(&self.thumbnail(album, photo, size), jpeg)?)
     }
 

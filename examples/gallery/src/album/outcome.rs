@@ -44,12 +44,7 @@ impl Albums {
     ///
     /// Of several workers that settle the last photos of an album at once, at least one sees the album
     /// complete afterwards, since each counts after writing.
-    pub fn settle(
-        &self,
-        album: Uuid,
-        photo: Uuid,
-        outcome: &Outcome,
-    ) -> Result<Progress, AlbumError> {
+    pub fn settle(&self, album: Uuid, photo: Uuid, outcome: &Outcome) -> Result<Progress, AlbumError> {
         let (folder, other) = match outcome {
             Outcome::Ready(_) => ("ready", "failed"),
             Outcome::Failed(_) => ("failed", "ready"),
@@ -75,15 +70,8 @@ impl Albums {
         // The total last: a photo that is added meanwhile makes the album incomplete, never done too early.
         let total = ids(&folder.join("photos"))?.len() as u64;
         // While an outcome is being replaced it may stand in both folders.
-        let failed = failed
-            .iter()
-            .filter(|&id| ready.binary_search(id).is_err())
-            .count() as u64;
-        Ok(Progress {
-            ready: ready.len() as u64,
-            failed,
-            total,
-        })
+        let failed = failed.iter().filter(|&id| ready.binary_search(id).is_err()).count() as u64;
+        Ok(Progress { ready: ready.len() as u64, failed, total })
     }
 
     /// The photos that can be shown, in the order they were added.
@@ -92,8 +80,6 @@ impl Albums {
     }
 
     fn outcome_file(&self, album: Uuid, folder: &str, photo: Uuid) -> PathBuf {
-        self.folder(album)
-            .join(folder)
-            .join(format!("{photo}.json"))
+        self.folder(album).join(folder).join(format!("{photo}.json"))
     }
 }

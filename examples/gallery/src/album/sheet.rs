@@ -16,11 +16,7 @@ impl Albums {
     /// Each number has a file of its own, so that a sheet which is drawn late can't replace a newer one.
     pub fn write_sheet(&self, album: Uuid, photos: u64, jpeg: &[u8]) -> Result<(), AlbumError> {
         atomic::write(&self.sheet(album, photos), jpeg)?;
-        for older in self
-            .sheets(album)?
-            .into_iter()
-            .filter(|&older| older < photos)
-        {
+        for older in self.sheets(album)?.into_iter().filter(|&older| older < photos) {
             atomic::remove(&self.sheet(album, older))?;
         }
         Ok(())
@@ -35,9 +31,7 @@ impl Albums {
         let mut sheets = Vec::new();
         for entry in fs::read_dir(self.folder(album))? {
             let name = entry?.file_name();
-            let number = name
-                .to_str()
-                .and_then(|name| name.strip_prefix("sheet-")?.strip_suffix(".jpg"));
+            let number = name.to_str().and_then(|name| name.strip_prefix("sheet-")?.strip_suffix(".jpg"));
             sheets.extend(number.and_then(|number| number.parse::<u64>().ok()));
         }
         Ok(sheets)

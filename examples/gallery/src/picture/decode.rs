@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -20,11 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes: 100_000_000,
-            pixels: 120_000_000,
-            memory: 512 << 20,
-        }
+        Self { bytes: 100_000_000, pixels: 120_000_000, memory: 512 << 20 }
     }
 }
 
@@ -44,11 +41,7 @@ pub fn measure(path: &Path, limits: &Limits) -> Result<Measured, PictureError> {
     let bytes = path.metadata()?.len();
     let decoder = open(path, bytes, limits)?;
     let (width, height) = decoder.dimensions();
-    Ok(Measured {
-        width,
-        height,
-        memory: decoder.total_bytes() + bytes,
-    })
+    Ok(Measured { width, height, memory: decoder.total_bytes() + bytes })
 }
 
 pub(super) struct Decoded {
@@ -71,39 +64,18 @@ pub(super) fn decode(path: &Path, limits: &Limits) -> Result<Decoded, PictureErr
     let icc = decoder.icc_profile().ok().flatten();
     let sideways = matches!(
         orientation,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
     );
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    Ok(Decoded {
-        image,
-        width,
-        height,
-        orientation,
-        sideways,
-        exif,
-        icc,
-    })
+    Ok(Decoded { image, width, height, orientation, sideways, exif, icc })
 }
 
-fn open(
-    path: &Path,
-    bytes: u64,
-    limits: &Limits,
-) -> Result<impl ImageDecoder + use<>, PictureError> {
+fn open(path: &Path, bytes: u64, limits: &Limits) -> Result<impl ImageDecoder + use<>, PictureError> {
     if bytes > limits.bytes {
-        return Err(PictureError::TooManyBytes {
-            bytes,
-            limit: limits.bytes,
-        });
+        return Err(PictureError::TooManyBytes { bytes, limit: limits.bytes });
     }
     let mut reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
-    if !matches!(
-        reader.format(),
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)
-    ) {
+    if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) {
         return Err(PictureError::NotAPicture);
     }
     // The decoder's own limit is for what it allocates beside the picture (ancillary chunks, frames); the
@@ -118,18 +90,11 @@ fn open(
         return Err(PictureError::Damaged("it has no pixels".to_owned()));
     }
     if u64::from(width) * u64::from(height) > limits.pixels {
-        return Err(PictureError::TooManyPixels {
-            width,
-            height,
-            limit: limits.pixels,
-        });
+        return Err(PictureError::TooManyPixels { width, height, limit: limits.pixels });
     }
     let needed = decoder.total_bytes();
     if needed > limits.memory {
-        return Err(PictureError::TooMuchMemory {
-            needed,
-            limit: limits.memory,
-        });
+        return Err(PictureError::TooMuchMemory { needed, limit: limits.memory });
     }
     Ok(decoder)
 }
@@ -137,9 +102,11 @@ fn open(
 fn damaged(error: ImageError) -> PictureError {
     match error {
         // The end of the file came too early: that is the file, not the disk.
-        ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-            error.into()
+        ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => error.into(),
+        error => {
+            // The decoder's own words, without the crate's frame around them.
+            let words = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            PictureError::Damaged(words.trim().to_owned())
         }
-        error => PictureError::Damaged(error.to_string()),
     }
 }

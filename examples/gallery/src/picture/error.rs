@@ -51,7 +51,14 @@ pub enum PictureError {
 
     /// The machine's fault, not the photo's: worth another attempt.
     #[error("the photo can't be read from disk: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+// By hand: the message has the cause in it, and a chain of causes would say it twice.
+impl From<io::Error> for PictureError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl PictureError {

@@ -67,16 +67,8 @@ fn camera(make: Option<String>, model: Option<String>) -> Option<String> {
     match (make, model) {
         // "Canon" and "Canon EOS R5" are one name, "NIKON CORPORATION" and "NIKON D850" too.
         (Some(make), Some(model)) => {
-            let brand = make
-                .split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .to_lowercase();
-            if model.to_lowercase().starts_with(&brand) {
-                Some(model)
-            } else {
-                Some(format!("{make} {model}"))
-            }
+            let brand = make.split_whitespace().next().unwrap_or_default().to_lowercase();
+            if model.to_lowercase().starts_with(&brand) { Some(model) } else { Some(format!("{make} {model}")) }
         }
         (make, model) => model.or(make),
     }
@@ -88,24 +80,14 @@ fn exposure(exif: &exif::Exif) -> Option<String> {
         _ => None,
     };
     let parts: Vec<String> = [
-        ratio(Tag::ExposureTime)
-            .filter(|&s| s > 0.0)
-            .map(|seconds| {
-                if seconds < 0.4 {
-                    format!("1/{:.0} s", 1.0 / seconds)
-                } else {
-                    format!("{} s", tenths(seconds))
-                }
-            }),
-        ratio(Tag::FNumber)
-            .filter(|&f| f > 0.0)
-            .map(|f| format!("f/{}", tenths(f))),
+        ratio(Tag::ExposureTime).filter(|&s| s > 0.0).map(|seconds| {
+            if seconds < 0.4 { format!("1/{:.0} s", 1.0 / seconds) } else { format!("{} s", tenths(seconds)) }
+        }),
+        ratio(Tag::FNumber).filter(|&f| f > 0.0).map(|f| format!("f/{}", tenths(f))),
         exif.get_field(Tag::PhotographicSensitivity, In::PRIMARY)
             .and_then(|field| field.value.get_uint(0))
             .map(|iso| format!("ISO {iso}")),
-        ratio(Tag::FocalLength)
-            .filter(|&mm| mm > 0.0)
-            .map(|mm| format!("{mm:.0} mm")),
+        ratio(Tag::FocalLength).filter(|&mm| mm > 0.0).map(|mm| format!("{mm:.0} mm")),
     ]
     .into_iter()
     .flatten()

@@ -28,16 +28,8 @@ pub fn develop(original: &Path, limits: &Limits) -> Result<(Thumbnails, Facts), 
     // Shrunk before it is turned: a fifth of the pixels to move, and the same picture.
     let thumbnails = Thumbnails::new(decoded.image, decoded.orientation, decoded.icc);
     let facts = Facts {
-        width: if decoded.sideways {
-            decoded.height
-        } else {
-            decoded.width
-        },
-        height: if decoded.sideways {
-            decoded.width
-        } else {
-            decoded.height
-        },
+        width: if decoded.sideways { decoded.height } else { decoded.width },
+        height: if decoded.sideways { decoded.width } else { decoded.height },
         exif,
         palette: palette::of(thumbnails.image(Size::Small)),
         hash: perceptual::hash(thumbnails.image(Size::Small)),

@@ -7,10 +7,7 @@ const COLOURS: u8 = 5;
 pub(super) fn of(image: &RgbImage) -> Vec<String> {
     // color-thief leaves out near-white pixels, counts a picture of nothing else as an error, and can't
     // split a single colour: both are answered by the mean, which is then exact.
-    let coloured = image
-        .pixels()
-        .filter(|p| p.0.iter().any(|&c| c <= 250))
-        .count();
+    let coloured = image.pixels().filter(|p| p.0.iter().any(|&c| c <= 250)).count();
     let mut colours = match coloured {
         0 => Vec::new(),
         _ => get_palette(image.as_raw(), ColorFormat::Rgb, 1, COLOURS).unwrap_or_default(),

@@ -17,15 +17,10 @@ pub fn draw_sheet(photos: impl ExactSizeIterator<Item = Vec<u8>>) -> Result<Vec<
     let columns = columns(count);
     let rows = count.div_ceil(columns).max(1);
     let cell = cell(columns);
-    let mut sheet = RgbImage::from_pixel(
-        columns * (cell + GAP) + GAP,
-        rows * (cell + GAP) + GAP,
-        PAPER,
-    );
+    let mut sheet = RgbImage::from_pixel(columns * (cell + GAP) + GAP, rows * (cell + GAP) + GAP, PAPER);
     for (index, jpeg) in (0..count).zip(photos) {
-        let photo = image::load_from_memory(&jpeg)
-            .map_err(|error| PictureError::Damaged(error.to_string()))?
-            .into_rgb8();
+        let photo =
+            image::load_from_memory(&jpeg).map_err(|error| PictureError::Damaged(error.to_string()))?.into_rgb8();
         let photo = sizes::fit(&photo, cell);
         let x = GAP + index % columns * (cell + GAP) + (cell - photo.width()) / 2;
         let y = GAP + index / columns * (cell + GAP) + (cell - photo.height()) / 2;

@@ -62,10 +62,7 @@ impl Thumbnails {
         let large = on_white(large);
         let medium = fit(&large, Size::Medium.pixels());
         let small = fit(&medium, Size::Small.pixels());
-        Self {
-            images: [small, medium, large],
-            icc: icc.filter(|icc| describes_rgb(icc)),
-        }
+        Self { images: [small, medium, large], icc: icc.filter(|icc| describes_rgb(icc)) }
     }
 
     /// The pixels of one size.
@@ -87,23 +84,14 @@ pub(super) fn encode(image: &RgbImage, icc: Option<&Vec<u8>>) -> Result<Vec<u8>,
         let _ = encoder.set_icc_profile(icc.clone());
     }
     encoder
-        .write_image(
-            image.as_raw(),
-            image.width(),
-            image.height(),
-            image::ExtendedColorType::Rgb8,
-        )
+        .write_image(image.as_raw(), image.width(), image.height(), image::ExtendedColorType::Rgb8)
         .map_err(|error| PictureError::Damaged(error.to_string()))?;
     Ok(bytes.into_inner())
 }
 
 /// Averages over whole blocks: one pass over the camera's pixels, while a filter would take three.
 fn shrink(image: DynamicImage, side: u32) -> DynamicImage {
-    if image.width().max(image.height()) <= side {
-        image
-    } else {
-        image.thumbnail(side, side)
-    }
+    if image.width().max(image.height()) <= side { image } else { image.thumbnail(side, side) }
 }
 
 /// Scales down to `side` on the longer side; never up.
@@ -113,15 +101,9 @@ pub(super) fn fit(image: &RgbImage, side: u32) -> RgbImage {
     if longer <= side {
         return image.clone();
     }
-    let scaled = |length: u32| {
-        ((u64::from(length) * u64::from(side) + u64::from(longer) / 2) / u64::from(longer)).max(1)
-    };
-    imageops::resize(
-        image,
-        scaled(width) as u32,
-        scaled(height) as u32,
-        FilterType::CatmullRom,
-    )
+    let scaled =
+        |length: u32| ((u64::from(length) * u64::from(side) + u64::from(longer) / 2) / u64::from(longer)).max(1);
+    imageops::resize(image, scaled(width) as u32, scaled(height) as u32, FilterType::CatmullRom)
 }
 
 /// JPEG has no transparency; left alone, clear pixels would come out black.
@@ -129,8 +111,7 @@ fn on_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
-    let mut white =
-        image::RgbaImage::from_pixel(image.width(), image.height(), image::Rgba([255; 4]));
+    let mut white = image::RgbaImage::from_pixel(image.width(), image.height(), image::Rgba([255; 4]));
     imageops::overlay(&mut white, &image.into_rgba8(), 0, 0);
     DynamicImage::from(white).into_rgb8()
 }

@@ -49,40 +49,20 @@ struct Field {
 
 impl Field {
     fn ascii(tag: u16, text: &str) -> Self {
-        Self {
-            tag,
-            kind: ASCII,
-            count: text.len() as u32,
-            value: text.as_bytes().to_vec(),
-        }
+        Self { tag, kind: ASCII, count: text.len() as u32, value: text.as_bytes().to_vec() }
     }
 
     fn short(tag: u16, value: u16) -> Self {
-        Self {
-            tag,
-            kind: SHORT,
-            count: 1,
-            value: value.to_le_bytes().to_vec(),
-        }
+        Self { tag, kind: SHORT, count: 1, value: value.to_le_bytes().to_vec() }
     }
 
     fn long(tag: u16, value: u32) -> Self {
-        Self {
-            tag,
-            kind: LONG,
-            count: 1,
-            value: value.to_le_bytes().to_vec(),
-        }
+        Self { tag, kind: LONG, count: 1, value: value.to_le_bytes().to_vec() }
     }
 
     fn rational(tag: u16, numerator: u32, denominator: u32) -> Self {
         let value = [numerator.to_le_bytes(), denominator.to_le_bytes()].concat();
-        Self {
-            tag,
-            kind: RATIONAL,
-            count: 1,
-            value,
-        }
+        Self { tag, kind: RATIONAL, count: 1, value }
     }
 }
 

@@ -18,17 +18,10 @@ pub fn photograph(number: u32, width: u32, height: u32, orientation: u16) -> io:
     let stored = as_held(upright, orientation);
     let mut jpeg = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 85);
-    encoder
-        .set_exif_metadata(exif::block(number, orientation))
-        .map_err(io::Error::other)?;
+    encoder.set_exif_metadata(exif::block(number, orientation)).map_err(io::Error::other)?;
     let stored = stored.into_rgb8();
     encoder
-        .write_image(
-            stored.as_raw(),
-            stored.width(),
-            stored.height(),
-            image::ExtendedColorType::Rgb8,
-        )
+        .write_image(stored.as_raw(), stored.width(), stored.height(), image::ExtendedColorType::Rgb8)
         .map_err(io::Error::other)?;
     Ok(jpeg)
 }

@@ -39,6 +39,7 @@ async fn jpeg(path: PathBuf) -> Result<impl IntoResponse, ApiError> {
         ErrorKind::NotFound => ApiError::new(StatusCode::NOT_FOUND, "there is no such picture (yet)"),
         _ => error.into(),
     })?;
-    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=31536000, immutable")];
+    let headers =
+        [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=31536000, immutable")];
     Ok((headers, bytes))
 }

@@ -13,11 +13,7 @@ pub(super) struct Added {
 
 /// Makes staged photos part of the album and pushes their jobs, in this order: a job never looks for an original
 /// that isn't there. If the push fails the photos are taken out again, so that the caller may simply repeat.
-pub(super) async fn add_and_push(
-    gallery: &Gallery,
-    album: Uuid,
-    staged: Vec<Staged>,
-) -> Result<Json<Added>, ApiError> {
+pub(super) async fn add_and_push(gallery: &Gallery, album: Uuid, staged: Vec<Staged>) -> Result<Json<Added>, ApiError> {
     let albums = gallery.albums.clone();
     let photos = spawn_blocking(move || albums.add(staged)).await??;
     let ids: Vec<Uuid> = photos.iter().map(|photo| photo.id).collect();

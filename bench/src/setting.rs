@@ -1,0 +1,60 @@
+//! The server, the client and the sizes that all figures of a run share.
+
+use anyhow::Result;
+use millstream_queue::{Client, Job};
+use millstream_tests::Redis;
+use redis::aio::MultiplexedConnection;
+use serde::{Deserialize, Serialize};
+
+/// The queue of all measurements.
+pub(crate) const QUEUE: &str = "bench";
+
+/// A job that does nothing, with a payload of 200 bytes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Noop {
+    /// When it was pushed, where that matters.
+    pub(crate) sent_ns: u64,
+    pub(crate) text: String,
+}
+
+impl Job for Noop {
+    const KIND: &'static str = "noop";
+    const QUEUE: &'static str = QUEUE;
+}
+
+impl Noop {
+    pub(crate) fn new(sent_ns: u64) -> Self {
+        let mut job = Self { sent_ns, text: String::new() };
+        let rest = 200 - serde_json::to_vec(&job).map_or(0, |body| body.len());
+        job.text = "x".repeat(rest);
+        job
+    }
+}
+
+pub(crate) struct Setting {
+    pub(crate) client: Client,
+    pub(crate) pairs: u64,
+    pub(crate) jobs: u64,
+    _redis: Redis,
+}
+
+impl Setting {
+    /// Starts a private server without persistence, as the peers' programs use.
+    pub(crate) async fn start(pairs: u64, jobs: u64) -> Result<Self> {
+        let redis = Redis::start().await?;
+        let client = Client::connect(&redis.url()).await?;
+        Ok(Self { client, pairs, jobs, _redis: redis })
+    }
+
+    /// A connection like that of the raw limit: multiplexed, with a patient time-out.
+    pub(crate) async fn raw(&self) -> Result<MultiplexedConnection> {
+        Ok(self.client.dedicated(std::time::Duration::from_secs(60)).await?.conn)
+    }
+
+    /// An empty server, so that no run pays for the one before.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let mut conn = self.client.connection().await?;
+        redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut conn).await?;
+        Ok(())
+    }
+}

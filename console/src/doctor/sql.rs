@@ -1,0 +1,72 @@
+//! Checks of the database.
+
+use millstream_store::{Error, Health, Store};
+
+use super::report::Report;
+
+/// Checks reachability, durability, migrations and what the recorder had to set aside.
+pub(super) async fn check(report: &mut Report, url: &str) {
+    let store = match Store::builder(url).pool_size(1).create_missing(false).await {
+        Ok(store) => store,
+        Err(error @ Error::Url { .. }) => {
+            return report.fail("database", error, "correct --database-url or DATABASE_URL");
+        }
+        Err(error) => {
+            let remedy = "start the database, correct its URL, or make it with `millstream migrate` (SQLite)";
+            return report.fail("database", error, remedy);
+        }
+    };
+    match store.health().await {
+        Ok(health) => judge(report, &health),
+        Err(error) => return report.fail("database", error, "look into the database's log"),
+    }
+    if migrations(report, &store).await {
+        rejected(report, &store).await;
+    }
+}
+
+fn judge(report: &mut Report, health: &Health) {
+    let Health { version, durability, latency, .. } = health;
+    report.ok("database", format!("{version}, answers in {:.2} ms", latency.as_secs_f64() * 1000.0));
+    if durability.contains("fsync off") {
+        report.warn("durability", durability, "set fsync = on in postgresql.conf: a crash can destroy the database");
+    } else if durability.starts_with("journal_mode") && durability != "journal_mode wal" {
+        report.warn("durability", durability, "keep the file on a local disk: without WAL readers and writers block");
+    } else {
+        report.ok("durability", durability);
+    }
+}
+
+/// Whether the tables are there.
+async fn migrations(report: &mut Report, store: &Store) -> bool {
+    match store.migrations().await {
+        Ok(migrations) => {
+            let pending = migrations.iter().filter(|one| one.applied_at.is_none()).count();
+            if pending == 0 {
+                report.ok("migrations", format!("all {} are applied", migrations.len()));
+            } else {
+                report.fail(
+                    "migrations",
+                    format!("{pending} of {} are pending", migrations.len()),
+                    "millstream migrate",
+                );
+            }
+            pending == 0
+        }
+        Err(error) => {
+            report.fail("migrations", error, "let this user read millstream_migrations");
+            false
+        }
+    }
+}
+
+async fn rejected(report: &mut Report, store: &Store) {
+    match store.count_rejected().await {
+        Ok(0) => report.ok("rejected", "the recorder could write all outcomes"),
+        Ok(count) => {
+            let found = format!("the recorder has set {count} packs or outcomes aside");
+            report.warn("rejected", found, "SELECT queue, entry, reason FROM millstream_rejected tells why");
+        }
+        Err(error) => report.fail("rejected", error, "let this user read Millstream's tables"),
+    }
+}

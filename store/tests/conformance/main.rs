@@ -1,0 +1,9 @@
+//! Every public operation of the store, on a real Postgres and on a real SQLite file.
+
+mod connecting;
+mod database;
+mod history;
+mod migrating;
+mod outages;
+mod packs;
+mod recording;
