@@ -1,4 +1,5 @@
 //! The `millstream` command against real servers.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says enough: the line and the error")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -151,6 +152,22 @@ async fn an_unreachable_redis_and_database_are_told_in_time() {
 }
 
 #[tokio::test]
+async fn a_database_without_tables_is_told_the_remedy() {
+    let redis = shared_redis().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = ["doctor", "--redis-url", &redis, "--namespace", &namespace(), "--database-url", &sqlite(&folder)];
+    let said = millstream(&doctor).await;
+    assert!(said.line("database").contains("no such file"), "{}", said.out);
+    assert_eq!((said.code, folder.path().read_dir().unwrap().count()), (1, 0));
+
+    Store::connect(&sqlite(&folder)).await.unwrap();
+    let said = millstream(&doctor).await;
+    let line = said.line("migrations");
+    assert!(line.starts_with("fail") && line.contains("1 of 1 are pending -> millstream migrate"), "{line}");
+    assert_eq!(said.code, 1);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_called_one() {
     let redis = Redis::builder().args(["--requirepass", "right"]).start().await.unwrap();
     let wrong = redis.url().replace("redis://", "redis://:s3cret@");
@@ -231,7 +248,7 @@ async fn queues_without_workers_or_recorders_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::connect(&sqlite(&folder)).await.unwrap();
     store.migrate().await.unwrap();
-    let recorder = Recorder::new(client.clone(), store);
+    let recorder = Recorder::new(client.clone(), store).queues(["photos"]);
     recorder.register().await.unwrap();
     let recording = tokio::spawn(recorder.run_until(std::future::pending()));
     let recorded = async {

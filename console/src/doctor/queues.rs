@@ -1,8 +1,14 @@
 //! Checks of the queues in the namespace: are there workers, is there a recorder, does it keep up?
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
-use millstream_queue::keys::{self, Lane, QueueKeys, RECORDER, WORKERS};
+use millstream_queue::{
+    keys::{self, Lane, QueueKeys, RECORDER, WORKERS},
+    names,
+};
 use redis::{RedisError, aio::MultiplexedConnection, cmd, streams::StreamInfoConsumersReply};
 
 use super::report::Report;
@@ -15,6 +21,9 @@ const RECORDER_SILENCE: Duration = Duration::from_secs(15);
 const BEAT: Duration = Duration::from_secs(4);
 /// How often to look for a beat.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Rounds of SCAN, a thousand keys each, in which unregistered queues are looked for.
+const SCANS: usize = 200;
 
 /// What the doctor looks at in one queue.
 struct Facts {
@@ -29,7 +38,7 @@ struct Facts {
     alive: bool,
 }
 
-/// Checks all queues of the registry.
+/// Checks all queues.
 pub(super) async fn check(report: &mut Report, conn: &mut MultiplexedConnection, namespace: &str) {
     match look(conn, namespace).await {
         Ok(queues) if queues.is_empty() => {
@@ -80,14 +89,38 @@ fn recorder(report: &mut Report, queue: &Facts) {
 }
 
 async fn look(conn: &mut MultiplexedConnection, namespace: &str) -> Result<Vec<Facts>, RedisError> {
-    let mut names: Vec<String> = cmd("SMEMBERS").arg(keys::queues(namespace)).query_async(conn).await?;
-    names.sort_unstable();
+    let mut names: BTreeSet<String> = cmd("SMEMBERS").arg(keys::queues(namespace)).query_async(conn).await?;
+    names.extend(unregistered(conn, namespace).await?);
     let mut queues = Vec::with_capacity(names.len());
     for name in names {
         queues.push(facts(conn, &QueueKeys::new(namespace, &name), name).await?);
     }
     watch(conn, namespace, &mut queues).await?;
     Ok(queues)
+}
+
+/// Queues that jobs were pushed to: only workers and recorders register one, and a misspelt name has neither. Looks through
+/// the first keys of a large server only.
+async fn unregistered(conn: &mut MultiplexedConnection, namespace: &str) -> Result<BTreeSet<String>, RedisError> {
+    let mut names = BTreeSet::new();
+    let mut cursor = 0_u64;
+    for _ in 0..SCANS {
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{namespace}:{{*}}:ready:*")).arg("COUNT").arg(1000);
+        let (next, streams): (u64, Vec<String>) = scan.query_async(conn).await?;
+        names.extend(streams.iter().filter_map(|stream| queue_of(stream)).map(str::to_owned));
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// The name inside the braces, where it is a queue's.
+fn queue_of(stream: &str) -> Option<&str> {
+    let (name, _) = stream.split_once('{')?.1.split_once('}')?;
+    names::check("queue", name).is_ok().then_some(name)
 }
 
 async fn facts(conn: &mut MultiplexedConnection, keys: &QueueKeys, name: String) -> Result<Facts, RedisError> {

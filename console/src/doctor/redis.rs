@@ -24,10 +24,12 @@ pub(super) async fn check(report: &mut Report, url: &str) -> Option<MultiplexedC
             return None;
         }
     };
-    latency(report, &mut conn).await;
+    if !latency(report, &mut conn).await {
+        return None;
+    }
     match ServerFacts::ask(&mut conn).await {
         Ok(facts) => judge(report, &facts),
-        Err(error) => report.fail("redis", error, "let this user run INFO: ACL SETUSER <user> +info"),
+        Err(error) => report.fail("info", error, "let this user run INFO: ACL SETUSER <user> +info"),
     }
     clock(report, &mut conn).await;
     Some(conn)
@@ -52,6 +54,8 @@ fn remedy(error: &RedisError) -> &'static str {
     match error.code() {
         Some("WRONGPASS" | "NOAUTH") => "give the right user and password: redis://user:password@host:port",
         Some("NOPERM") => "let this user connect: ACL SETUSER <user> +@connection",
+        Some("MISCONF") => "free the server's disk or its permissions; its log names the error",
+        Some("LOADING") => "wait until the server has loaded its data",
         _ if error.kind() == redis::ErrorKind::InvalidClientConfig => {
             "the URL should look like redis://user:password@host:6379/0"
         }
@@ -62,13 +66,14 @@ fn remedy(error: &RedisError) -> &'static str {
     }
 }
 
-async fn latency(report: &mut Report, conn: &mut MultiplexedConnection) {
+/// Whether the server answers.
+async fn latency(report: &mut Report, conn: &mut MultiplexedConnection) -> bool {
     let mut times = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
         let sent = Instant::now();
         if let Err(error) = redis::cmd("PING").query_async::<String>(conn).await {
-            let remedy = "look into the server's log; after MISCONF its disk is full or not writable";
-            return report.fail("redis", cause(&error), remedy);
+            report.fail("redis", cause(&error), remedy(&error));
+            return false;
         }
         times.push(sent.elapsed());
     }
@@ -80,6 +85,7 @@ async fn latency(report: &mut Report, conn: &mut MultiplexedConnection) {
     } else {
         report.warn("redis", found, "keep Redis and its workers in one data centre");
     }
+    true
 }
 
 fn judge(report: &mut Report, facts: &ServerFacts) {

@@ -1,7 +1,7 @@
 //! The recorder: drains the outcomes that workers leave in Redis into the history.
 //!
-//! Two tasks with a bounded line between them. The [reader](reader) takes packs from the `done` streams, the
-//! [writer](writer) puts them into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
+//! Two tasks with a bounded line between them. The [reader] takes packs from the `done` streams, the
+//! [writer] puts them into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
 
 mod consumer;
 mod postgres;

@@ -51,6 +51,8 @@ pub(super) struct Reader {
     streams: Vec<(String, Arc<str>)>,
     registered: Option<Instant>,
     touched: Instant,
+    /// Whether packs may be pending for this consumer that it doesn't have in hand.
+    pending: bool,
 }
 
 impl Reader {
@@ -69,6 +71,7 @@ impl Reader {
             streams: Vec::new(),
             registered: None,
             touched: Instant::now(),
+            pending: false,
         }
     }
 
@@ -91,12 +94,11 @@ impl Reader {
         self.consumer.reads_on(reads.client_id);
         self.registered = None;
         // A reply that was lost with the last connection left its packs pending for this consumer.
-        let mut pending = true;
+        self.pending = true;
         while !self.stop.is_cancelled() {
-            pending |= self.keep_house().await?;
-            if pending {
+            self.keep_house().await?;
+            if std::mem::take(&mut self.pending) {
                 self.read_pending(&mut reads).await?;
-                pending = false;
             }
             let Some(permit) = self.permit(1).await? else { return Ok(()) };
             let packs = self.read(&mut reads, ">").await?;
@@ -178,16 +180,15 @@ impl Reader {
         }
     }
 
-    /// What is due of: touching the packs in hand, registering, finding new queues, claiming from the dead. Whether
-    /// anything was claimed.
-    async fn keep_house(&mut self) -> Result<bool, Error> {
+    /// What is due of: touching the packs in hand, registering, finding new queues, claiming from the dead.
+    async fn keep_house(&mut self) -> Result<(), Error> {
         if self.touched.elapsed() >= TOUCH {
             self.consumer.touch().await?;
             self.touched = Instant::now();
         }
         let every = REGISTER.min(self.recorder.claim_after);
         if self.registered.is_some_and(|at| at.elapsed() < every) {
-            return Ok(false);
+            return Ok(());
         }
         let queues: Vec<Arc<str>> = self.recorder.known_queues().await?.into_iter().map(Arc::from).collect();
         for queue in &queues {
@@ -198,6 +199,7 @@ impl Reader {
         self.registered = Some(Instant::now());
         self.consumer.serves(&queues);
         self.consumer.sweep(&queues, self.recorder.claim_after).await?;
-        self.consumer.claim(&queues, self.recorder.claim_after).await.map_err(Error::from)
+        self.pending |= self.consumer.claim(&queues, self.recorder.claim_after).await?;
+        Ok(())
     }
 }

@@ -77,7 +77,6 @@ fn small(number: i64) -> u32 {
 /// Keeps one. A crash before its acknowledgement keeps it twice, which is better than not at all.
 pub(super) async fn keep(store: &Store, one: &Rejected) -> Result<(), Error> {
     let Rejected { queue, entry, job, reason, body } = one.clone();
-    error!(queue, entry, job = ?job, reason, "set aside in millstream_rejected");
     with_conn!(store, write conn: Db => {
         diesel::insert_into(rejected::table)
             .values((
@@ -92,5 +91,6 @@ pub(super) async fn keep(store: &Store, one: &Rejected) -> Result<(), Error> {
             .execute(conn)
             .await
     })?;
+    error!(queue = one.queue, entry = one.entry, job = ?one.job, reason = one.reason, "set aside in millstream_rejected");
     Ok(())
 }

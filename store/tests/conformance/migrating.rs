@@ -14,9 +14,7 @@ on_both! {
         assert!(applied.iter().all(|one| one.applied_at.is_some()));
 
         assert_eq!(store.migrate().await.expect("none left"), []);
-        let times = |all: Vec<millstream_store::Migration>| all.into_iter().map(|one| one.applied_at).collect::<Vec<_>>();
-        // SQLite keeps microseconds, the answer to the first call had nanoseconds.
-        assert_eq!(times(store.migrations().await.expect("status")).len(), applied.len());
+        assert!(store.migrations().await.expect("status").iter().all(|one| one.applied_at.is_some()));
     }
 
     async fn eight_processes_migrate_an_empty_database_at_once(database: Database) {

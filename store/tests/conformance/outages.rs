@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use millstream_queue::Client;
+use millstream_queue::{Client, Outcome};
 use millstream_store::{Recorder, Store};
 use millstream_tests::{Postgres, Redis, namespace, shared_redis};
+use uuid::Uuid;
 
 use crate::{
     database::{Database, on_both},
@@ -124,4 +125,27 @@ async fn a_redis_that_restarts_is_waited_for() {
     queue.drained().await;
     recording.stop().await;
     assert_eq!(store.history().count().await.expect("a count"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_the_database_refuses_is_set_aside_alone() {
+    let database = Database::postgres().await;
+    let (store, queue) = (database.migrated().await, Queue::new().await);
+    let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.expect("a session");
+    tokio::spawn(connection);
+    client
+        .batch_execute("ALTER TABLE millstream_attempts ADD CHECK (worker <> 'cursed')")
+        .await
+        .expect("a rule of the operator's own");
+    let mut outcomes: Vec<Outcome> = (1..=99).map(outcome).collect();
+    outcomes.insert(42, Outcome { worker: "cursed".into(), ..outcome(1000) });
+    queue.finish(&outcomes).await;
+    queue.record_into(&store).await;
+    assert_eq!(store.history().count().await.expect("a count"), 99);
+    assert_eq!(store.count_rejected().await.expect("a count"), 1);
+
+    let row = client.query_one("SELECT job_id, reason, body FROM millstream_rejected", &[]).await.expect("it is there");
+    assert_eq!(row.get::<_, Uuid>(0), Uuid::from_u128(1000));
+    assert!(row.get::<_, &str>(1).contains("millstream_attempts_worker_check"), "{}", row.get::<_, &str>(1));
+    assert_eq!(Outcome::decode_pack(row.get(2)).expect("a pack"), [outcomes.remove(42)]);
 }
