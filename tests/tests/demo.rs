@@ -56,6 +56,22 @@ fn lives(pid: Pid) -> bool {
     test_kill_process(pid).is_ok()
 }
 
+/// Waits until one picture of the album at `<address>/albums/<id>` is there: others are then in the workers' hands.
+async fn first_picture(page: &str) {
+    let (address, path) = page.split_once('/').expect("an address and a path");
+    let request = format!("GET /api/{path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    loop {
+        let mut gallery = TcpStream::connect(address).expect("the gallery listens");
+        gallery.write_all(request.as_bytes()).expect("the gallery reads");
+        let mut album = String::new();
+        gallery.read_to_string(&mut album).expect("the gallery answers");
+        if album.contains(r#""state":"ready""#) {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The line of figures of a run that ended well.
 async fn figures(demo: &Process) -> String {
     let status = timeout(AT_LAST, demo.exited()).await.expect("the demo ends");
@@ -67,15 +83,16 @@ async fn figures(demo: &Process) -> String {
 #[tokio::test]
 async fn a_demo_ends_with_nothing_missing_though_a_worker_was_killed() {
     let root = root();
-    let demo = demo(root.path()).args(["--once", "--photos", "60"]).spawn().unwrap();
-    demo.wait_for_line(SOON, |line| line.contains("watch it at")).await.unwrap();
+    let demo = demo(root.path()).args(["--once", "--photos", "24"]).spawn().unwrap();
+    let line = demo.wait_for_line(SOON, |line| line.contains("watch it at")).await.unwrap();
+    timeout(SOON, first_picture(line.text.split("http://").last().unwrap())).await.unwrap();
     let worker = *processes(root.path()).last().unwrap();
     kill_process(worker, Signal::KILL).unwrap();
 
     let figures = figures(&demo).await;
 
-    assert!(figures.starts_with("60 photos, 61 jobs, "), "{figures}");
-    assert!(figures.ends_with(", 61 history rows, 60 events seen"), "{figures}");
+    assert!(figures.starts_with("24 photos, 25 jobs, "), "{figures}");
+    assert!(figures.ends_with(", 25 history rows, 24 events seen"), "{figures}");
     demo.wait_for_line(SOON, |line| line.contains("was killed")).await.unwrap();
     assert_eq!(runs(root.path()), [] as [PathBuf; 0]);
 }

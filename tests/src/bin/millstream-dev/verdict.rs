@@ -66,7 +66,7 @@ impl fmt::Display for Verdict {
         let seconds = self.duration.as_seconds_f64().max(0.001);
         write!(
             f,
-            "{} photos, {} jobs, {:.1} jobs/s, p50 {:.2} s, p99 {:.2} s, {} history rows, {} events seen",
+            "{} photos, {} jobs, {:.1} jobs/s, p50 {:.3} s, p99 {:.3} s, {} history rows, {} events seen",
             self.photos,
             self.latencies.len(),
             self.latencies.len() as f64 / seconds,
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(verdict.missing(), &[] as &[String]);
         assert_eq!(
             verdict.to_string(),
-            "99 photos, 100 jobs, 1.0 jobs/s, p50 50.00 s, p99 99.00 s, 100 history rows, 99 events seen"
+            "99 photos, 100 jobs, 1.0 jobs/s, p50 50.000 s, p99 99.000 s, 100 history rows, 99 events seen"
         );
     }
 
@@ -130,6 +130,6 @@ mod tests {
     #[test]
     fn a_run_in_which_nothing_happened_has_figures_too() {
         let verdict = Verdict::new("album", &[], false, &[], &Heard::default());
-        assert!(verdict.to_string().starts_with("0 photos, 0 jobs, 0.0 jobs/s, p50 0.00 s"));
+        assert!(verdict.to_string().starts_with("0 photos, 0 jobs, 0.0 jobs/s, p50 0.000 s"));
     }
 }
