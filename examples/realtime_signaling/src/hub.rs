@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::extract::ws::Utf8Bytes;
 use uuid::Uuid;
 
 use crate::outbox::{Farewell, Outbox};
@@ -41,6 +42,8 @@ struct Client {
     member: Option<Member>,
     /// Whether the stay's own [`Join`](crate::RoomSignal::Join) has come back: its place in the room's order.
     settled: bool,
+    /// Broadcasts that overtook that join.
+    early: Vec<Utf8Bytes>,
     subscriptions: HashSet<(Topic, Option<String>)>,
 }
 
@@ -53,13 +56,15 @@ struct Room {
 
 /// Topics that a client may follow at a time.
 const SUBSCRIPTIONS: usize = 64;
+/// Broadcasts that may wait for a join: they may be lost in any case.
+const EARLY: usize = 64;
 
 impl Hub {
     pub(crate) fn connect(&self, outbox: Outbox) -> ClientId {
         let mut state = self.lock();
         state.last += 1;
         let id = ClientId(state.last);
-        let client = Client { outbox, member: None, settled: false, subscriptions: HashSet::new() };
+        let client = Client { outbox, member: None, settled: false, early: Vec::new(), subscriptions: HashSet::new() };
         state.clients.insert(id, client);
         id
     }
@@ -81,8 +86,8 @@ impl Hub {
         member
     }
 
-    /// Takes a seat. It counts from when the [`Join`](crate::RoomSignal::Join) comes back; until then the seat already
-    /// hears the room, so that nothing behind the join is missed.
+    /// Takes a seat. It counts from when its [`Join`](crate::RoomSignal::Join) comes back: what comes before that in the
+    /// room's order isn't heard, what comes behind it is.
     pub(crate) fn join(&self, id: ClientId, room: Name, peer: Name) -> Result<Member, String> {
         let mut state = self.lock();
         let Some(client) = state.clients.get_mut(&id) else { return Err("the connection is closing".to_owned()) };
@@ -91,7 +96,7 @@ impl Hub {
         }
         let member = Member { room, peer, session: Uuid::new_v4() };
         client.member = Some(member.clone());
-        client.settled = false;
+        (client.settled, client.early) = (false, Vec::new());
         state.rooms.entry(member.room.to_string()).or_default().clients.insert(id);
         Ok(member)
     }
@@ -111,11 +116,13 @@ impl Hub {
         known.sessions.insert(peer.clone(), session);
         let ids: Vec<ClientId> = known.clients.iter().copied().collect();
         let mut before = Vec::new();
+        let mut newcomer = None;
         for id in ids {
             let Some(client) = state.clients.get_mut(&id) else { continue };
             let Some(member) = client.member.clone() else { continue };
             if member.session == session {
                 client.settled = true;
+                newcomer = Some(id);
             } else if client.settled && member.peer == *peer {
                 // The later stay counts. An unsettled one isn't in the order yet, so it is later still.
                 let reason = format!("replaced: {peer} joined room {room} again");
@@ -126,6 +133,9 @@ impl Hub {
             }
         }
         state.to_room(room, None, &Reply::Joined { room, peer });
+        if let Some(client) = newcomer.and_then(|id| state.clients.get_mut(&id)) {
+            client.early.drain(..).for_each(|message| client.outbox.send(message));
+        }
         before
     }
 
@@ -141,9 +151,26 @@ impl Hub {
         state.to_room(room, None, &Reply::Left { room, peer });
     }
 
-    /// Tells the clients of a room, or one of them.
+    /// Tells the clients of a room, or one of them, of something published.
     pub(crate) fn to_room(&self, room: &str, to: Option<&Name>, reply: &Reply<'_>) {
         self.lock().to_room(room, to, reply);
+    }
+
+    /// The same for something broadcast. It may have overtaken a join, and waits for it then: the first that a client
+    /// hears of a room is that it joined.
+    pub(crate) fn broadcast(&self, room: &str, to: Option<&Name>, reply: &Reply<'_>) {
+        let mut state = self.lock();
+        state.to_room(room, to, reply);
+        let State { rooms, clients, .. } = &mut *state;
+        for id in rooms.get(room).into_iter().flat_map(|room| &room.clients) {
+            if let Some(client) = clients.get_mut(id)
+                && !client.settled
+                && client.early.len() < EARLY
+                && client.is_meant(to)
+            {
+                client.early.push(reply.to_json().into());
+            }
+        }
     }
 
     /// Tells every client that is in a room.
@@ -205,14 +232,20 @@ impl State {
 
     fn to_room(&self, room: &str, to: Option<&Name>, reply: &Reply<'_>) {
         let Some(room) = self.rooms.get(room) else { return };
-        let meant = |client: &&Client| to.is_none_or(|to| client.member.as_ref().is_some_and(|m| m.peer == *to));
-        send(room.clients.iter().filter_map(|id| self.clients.get(id)).filter(meant), reply);
+        let there = room.clients.iter().filter_map(|id| self.clients.get(id));
+        send(there.filter(|client| client.settled && client.is_meant(to)), reply);
+    }
+}
+
+impl Client {
+    fn is_meant(&self, to: Option<&Name>) -> bool {
+        to.is_none_or(|to| self.member.as_ref().is_some_and(|member| member.peer == *to))
     }
 }
 
 /// Writes the JSON once, however many clients get it, and not at all for none.
 fn send<'a>(clients: impl Iterator<Item = &'a Client>, reply: &Reply<'_>) {
-    let mut json: Option<axum::extract::ws::Utf8Bytes> = None;
+    let mut json: Option<Utf8Bytes> = None;
     for client in clients {
         client.outbox.send(json.get_or_insert_with(|| reply.to_json().into()).clone());
     }

@@ -79,7 +79,7 @@ async fn candidates(mut listener: Listener<IceCandidate>, hub: Arc<Hub>) {
             Ok(Heard::Event(event)) => {
                 let IceCandidate { from, to, candidate } = &event.data;
                 let room = event.subject.as_deref().unwrap_or_default();
-                hub.to_room(room, Some(to), &Reply::Ice { from, candidate });
+                hub.broadcast(room, Some(to), &Reply::Ice { from, candidate });
             }
             Ok(Heard::Missed) => hub.to_all_rooms(&Reply::Missed { topic: IceCandidate::NAME }),
             Err(error) => skipped(IceCandidate::NAME, &error),
@@ -93,7 +93,7 @@ async fn presence(mut listener: Listener<Presence>, hub: Arc<Hub>) {
             Ok(Heard::Event(event)) => {
                 let Presence { peer, to } = &event.data;
                 let room = event.subject.as_deref().unwrap_or_default();
-                hub.to_room(room, to.as_ref(), &Reply::Presence { peer });
+                hub.broadcast(room, to.as_ref(), &Reply::Presence { peer });
             }
             Ok(Heard::Missed) => hub.to_all_rooms(&Reply::Missed { topic: Presence::NAME }),
             Err(error) => skipped(Presence::NAME, &error),

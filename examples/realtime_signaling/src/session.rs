@@ -21,7 +21,7 @@ const PING: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(45);
 /// How long one message may take to leave, and how long a client has to answer a farewell.
 const SEND: Duration = Duration::from_secs(10);
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(socket: WebSocket, hub: Arc<Hub>, client: Client, stop: CancellationToken) {
     let (sink, mut messages) = socket.split();
@@ -82,6 +82,9 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, inbox: Inbox) {
         let message = tokio::select! {
             biased;
             farewell = closing.farewell() => {
+                if let Some(Farewell { code, reason }) = &farewell {
+                    tracing::info!(code, reason, "closing a connection");
+                }
                 let frame = farewell.map(|farewell| CloseFrame { code: farewell.code, reason: farewell.reason.into() });
                 // Without a reason of its own this answers the client's farewell, if there was one.
                 let _ = timeout(GOODBYE, async { sink.send(Message::Close(frame)).await?; sink.close().await }).await;

@@ -9,7 +9,7 @@ export function openPhoto(photos, id) {
   const facts = el("div", { class: "facts" });
   const dialog = el("dialog", { class: "lightbox", "aria-label": "Photo" },
     el("button", { class: "plain step", "aria-label": "Previous photo", onclick: () => step(-1) }, "‹"),
-    el("figure", {}, image, facts),
+    el("figure", { tabindex: -1, autofocus: true }, image, facts),
     el("button", { class: "plain step", "aria-label": "Next photo", onclick: () => step(1) }, "›"),
     el("button", { class: "plain close", "aria-label": "Close", onclick: () => dialog.close() }, "×"));
 
@@ -23,7 +23,7 @@ export function openPhoto(photos, id) {
       el("strong", {}, photo.name),
       el("span", { class: "muted" }, parts.filter(Boolean).join(" · ")),
       swatches(photo.palette),
-      alike(photos, photo));
+      alike(photos, photo) ?? "");
   }
 
   dialog.addEventListener("keydown", ({ key }) => {

@@ -36,7 +36,7 @@ pub struct Measured {
     pub memory: u64,
 }
 
-/// Reads the header of the file at `path` and refuses what [`decode`] would refuse before unpacking.
+/// Reads the header of the file at `path` and refuses what [`develop`](super::develop) would refuse before unpacking it.
 pub fn measure(path: &Path, limits: &Limits) -> Result<Measured, PictureError> {
     let bytes = path.metadata()?.len();
     let decoder = open(path, bytes, limits)?;
