@@ -23,10 +23,11 @@ pub(super) enum Footing {
     Gap { from: Position, to: Position },
 }
 
-pub(super) struct Page {
-    pub(super) events: Vec<Arc<Kept>>,
-    /// Nothing lay behind it when it was read.
-    pub(super) is_last: bool,
+pub(super) enum Page {
+    /// The events right behind the position; with `is_last`, nothing lay behind them when they were read.
+    Next { events: Vec<Arc<Kept>>, is_last: bool },
+    /// Events behind the position may be gone.
+    Unsure,
 }
 
 pub(super) struct CatchUp {
@@ -35,13 +36,25 @@ pub(super) struct CatchUp {
     position: Position,
     /// The latest events passed, as (position, event id), newest last.
     passed: VecDeque<(Position, String)>,
-    /// Retention had passed the position before the follower began: the first event that was left.
+    /// While there is no event passed to recognise the stream by: how many events it had lost when that was last known
+    /// to be none of this follower's.
+    removed: u64,
+    /// Retention had passed the position before the follower began: up to where.
     began_late: Option<Position>,
+}
+
+/// What the stream says of its past.
+#[derive(Default)]
+struct Past {
+    /// Events that it once held and no longer does.
+    removed: u64,
+    /// The newest position that it ever gave.
+    last: Position,
 }
 
 impl CatchUp {
     pub(super) fn new(client: Client, log: String) -> Self {
-        Self { client, log, position: Position::START, passed: VecDeque::new(), began_late: None }
+        Self { client, log, position: Position::START, passed: VecDeque::new(), removed: 0, began_late: None }
     }
 
     pub(super) fn position(&self) -> Position {
@@ -50,35 +63,26 @@ impl CatchUp {
 
     /// Begins behind the newest event.
     pub(super) async fn start_at_end(&mut self) -> Result<(), Error> {
-        let newest = self.range("XREVRANGE", "+", "-", 1).await?;
-        if let Some(event) = newest.first() {
-            self.passed(event);
+        let past = self.past().await?;
+        match self.range("XREVRANGE", "+", "-", 1).await?.first() {
+            Some(event) => self.passed(event),
+            None => self.stand_at(past.last, past.removed),
         }
         Ok(())
     }
 
     /// Begins behind `position`; if an event stands just there, it is remembered as passed.
     pub(super) async fn start_behind(&mut self, position: Position) -> Result<(), Error> {
-        self.position = position;
+        let past = self.past().await?;
+        self.stand_at(position, past.removed);
         let here = position.to_string();
         if let Some(event) = self.range("XRANGE", &here, &here, 1).await?.first() {
             self.passed(event);
-        } else if position != Position::START {
-            let first = self.range("XRANGE", "-", "+", 1).await?.first().map(|event| event.position);
-            self.began_late = match first {
-                Some(first) if first > position && self.has_removed_events().await? => Some(first),
-                _ => None,
-            };
+        } else if position != Position::START && past.removed > 0 {
+            let first = self.first().await?.unwrap_or(past.last);
+            self.began_late = (first > position).then_some(first);
         }
         Ok(())
-    }
-
-    /// Whether the stream once held more than it does.
-    async fn has_removed_events(&self) -> Result<bool, Error> {
-        let mut conn = self.client.connection().await?;
-        let info: HashMap<String, Value> =
-            redis::cmd("XINFO").arg("STREAM").arg(&self.log).query_async(&mut conn).await?;
-        Ok(info.get("entries-added") != info.get("length"))
     }
 
     /// Notes that an event went to the application.
@@ -96,40 +100,74 @@ impl CatchUp {
         if let Some(first) = self.began_late.take() {
             return Ok(Footing::Gap { from: self.position, to: first });
         }
-        let Some(&(last, _)) = self.passed.back() else { return Ok(Footing::Firm) };
+        // The past is asked for first: what is removed after it is noticed with the next page.
+        let past = self.past().await?;
+        let Some(&(last, _)) = self.passed.back() else { return self.verify_by(&past).await };
         let (still_there, first) = self.look().await?;
         if still_there.contains(&last) {
             return Ok(Footing::Firm);
         }
         if let Some(certain) = still_there.iter().max().copied() {
-            self.step_back_to(certain);
+            self.passed.retain(|(passed, _)| *passed <= certain);
+            self.position = certain;
             return Ok(Footing::Gap { from: certain, to: last });
         }
         match first {
             // Retention passed the follower. The next event is the first one left.
             Some(first) if first > last => {
-                self.passed.clear();
-                self.position = last;
+                self.stand_at(last, past.removed);
                 Ok(Footing::Gap { from: last, to: first })
+            }
+            // Retention took everything.
+            None if past.last >= last => {
+                self.stand_at(past.last, past.removed);
+                Ok(if past.last == last { Footing::Firm } else { Footing::Gap { from: last, to: past.last } })
             }
             // Another stream, or none: all that comes is new.
             _ => {
-                self.step_back_to(Position::START);
+                self.stand_at(Position::START, past.removed);
                 Ok(Footing::Gap { from: Position::START, to: last })
             }
         }
     }
 
-    /// The next events behind the position.
-    pub(super) async fn page(&self) -> Result<Page, Error> {
-        let behind = format!("({}", self.position);
-        let events = self.range("XRANGE", &behind, "+", PAGE).await?;
-        Ok(Page { is_last: events.len() < PAGE, events: events.into_iter().map(Arc::new).collect() })
+    /// The same without an event to recognise: has the stream lost events that lay behind the position?
+    async fn verify_by(&mut self, past: &Past) -> Result<Footing, Error> {
+        let lost_some = past.removed > self.removed;
+        self.removed = past.removed;
+        let first = self.first().await?.unwrap_or(past.last);
+        if lost_some && first > self.position {
+            return Ok(Footing::Gap { from: self.position, to: first });
+        }
+        Ok(Footing::Firm)
     }
 
-    fn step_back_to(&mut self, position: Position) {
+    /// The next events behind the position, read together with the last one passed: while that stands where it stood,
+    /// nothing behind it is gone.
+    pub(super) async fn page(&self) -> Result<Page, Error> {
+        let mut events = match self.passed.back() {
+            Some((last, id)) => {
+                let mut events = self.range("XRANGE", &last.to_string(), "+", PAGE + 1).await?;
+                if events.first().is_none_or(|event| event.position != *last || event.id() != *id) {
+                    return Ok(Page::Unsure);
+                }
+                events.remove(0);
+                events
+            }
+            None => self.range("XRANGE", &format!("({}", self.position), "+", PAGE).await?,
+        };
+        if self.passed.is_empty() && !events.is_empty() && self.past().await?.removed > self.removed {
+            return Ok(Page::Unsure);
+        }
+        let is_last = events.len() < PAGE;
+        Ok(Page::Next { events: events.drain(..).map(Arc::new).collect(), is_last })
+    }
+
+    /// Stands at a position without an event there.
+    fn stand_at(&mut self, position: Position, removed: u64) {
+        self.passed.clear();
         self.position = position;
-        self.passed.retain(|(passed, _)| *passed <= position);
+        self.removed = removed;
     }
 
     /// Which remembered events are still in their places, and the first event of the stream.
@@ -144,6 +182,32 @@ impl CatchUp {
         let found = replies.into_iter().map(Kept::list).zip(&self.passed);
         let same = found.filter(|(events, (_, id))| events.first().is_some_and(|event| event.id() == *id));
         Ok((same.map(|(_, (position, _))| *position).collect(), first))
+    }
+
+    async fn first(&self) -> Result<Option<Position>, Error> {
+        Ok(self.range("XRANGE", "-", "+", 1).await?.first().map(|event| event.position))
+    }
+
+    /// Nothing where there is no stream.
+    async fn past(&self) -> Result<Past, Error> {
+        let mut conn = self.client.connection().await?;
+        let asked = redis::cmd("XINFO").arg("STREAM").arg(&self.log).query_async(&mut conn).await;
+        let info: HashMap<String, Value> = match asked {
+            Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
+                return Ok(Past::default());
+            }
+            asked => asked?,
+        };
+        let number = |field| match info.get(field) {
+            Some(Value::Int(number)) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
+        let last = match info.get("last-generated-id") {
+            Some(Value::BulkString(id)) => std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()),
+            _ => None,
+        };
+        let removed = number("entries-added").saturating_sub(number("length"));
+        Ok(Past { removed, last: last.unwrap_or_default() })
     }
 
     async fn range(&self, command: &str, from: &str, to: &str, count: usize) -> Result<Vec<Kept>, Error> {
