@@ -12,6 +12,7 @@ use crate::{
     Connection, Dedicated, Error, ServerFacts,
     connection::Connections,
     event::Hub,
+    json,
     keys::{self, QueueKeys},
     names,
 };
@@ -125,7 +126,7 @@ impl Client {
 
     /// Encodes a payload and holds it against the limit.
     pub(crate) fn encode<T: serde::Serialize>(&self, name: &'static str, payload: &T) -> Result<Vec<u8>, Error> {
-        let body = serde_json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
+        let body = json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
         let limit = self.shared.payload_limit;
         if body.len() > limit {
             return Err(Error::TooLarge { name, size: body.len(), limit });
@@ -184,9 +185,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a second push under the same `.id(…)` is recognised. Default: 24 hours; at least a second.
+    /// How long a second push under the same `.id(…)` is recognised. Default: 24 hours; at least a second, at most 366
+    /// days. All clients of a namespace need the same.
     pub fn dedup_window(mut self, window: Duration) -> Self {
-        self.dedup_window = window.max(Duration::from_secs(1));
+        self.dedup_window = window.clamp(Duration::from_secs(1), Duration::from_secs(366 * 24 * 60 * 60));
         self
     }
 
