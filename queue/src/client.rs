@@ -112,6 +112,12 @@ impl Client {
         self.shared.connections.client()
     }
 
+    /// Ends the blocked read of a dedicated connection, which then returns nothing.
+    pub(crate) async fn unblock(&self, client_id: i64) -> Result<(), Error> {
+        let mut conn = self.connection().await?;
+        Ok(redis::cmd("CLIENT").arg("UNBLOCK").arg(client_id).exec_async(&mut conn).await?)
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
     }
@@ -195,7 +201,11 @@ impl ClientBuilder {
     async fn connect(self) -> Result<Client, Error> {
         names::check("namespace", &self.namespace)?;
         let connections = Connections::new(&self.url, self.pool_size, self.response_timeout)?;
-        let facts = ServerFacts::ask(&mut connections.shared().await?).await?;
+        let facts = ServerFacts::ask(&mut connections.shared().await?).await.map_err(|error| match error {
+            // Such as no password where one is needed: the connection is of no use.
+            Error::Redis(source) => connections.unreachable(source),
+            error => error,
+        })?;
         facts.check(connections.server())?;
         let hub = Hub::new(connections.clone());
         Ok(Client {

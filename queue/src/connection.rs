@@ -12,8 +12,8 @@ use std::{
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError,
-    RedisFuture, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError, RedisFuture,
+    ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
 };
@@ -32,19 +32,30 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn watch<T>(broken: &AtomicBool, result: Result<T, RedisError>) -> Result<T, RedisError> {
-        if let Err(error) = &result
-            && (error.is_unrecoverable_error() || error.is_timeout() || is_read_only(error))
-        {
-            broken.store(true, Ordering::Relaxed);
+    /// Notes whether the connection is of no more use.
+    fn watch<T>(&self, result: Result<T, RedisError>, replies: impl Fn(&T) -> &[Value]) -> Result<T, RedisError> {
+        let is_broken = match &result {
+            Ok(reply) => replies(reply).iter().any(is_read_only),
+            Err(error) => error.is_unrecoverable_error() || error.is_timeout(),
+        };
+        if is_broken {
+            self.broken.store(true, Ordering::Relaxed);
         }
         result
     }
 }
 
+/// After a failover, the old primary refuses writes on the connections that still lead to it.
+fn is_read_only(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly))
+}
+
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Self::watch(&self.broken, self.inner.req_packed_command(cmd).await) })
+        Box::pin(async move {
+            let result = self.inner.req_packed_command(cmd).await;
+            self.watch(result, std::slice::from_ref)
+        })
     }
 
     fn req_packed_commands<'a>(
@@ -53,19 +64,15 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(
-            async move { Self::watch(&self.broken, self.inner.req_packed_commands(pipeline, offset, count).await) },
-        )
+        Box::pin(async move {
+            let result = self.inner.req_packed_commands(pipeline, offset, count).await;
+            self.watch(result, Vec::as_slice)
+        })
     }
 
     fn get_db(&self) -> i64 {
         self.inner.get_db()
     }
-}
-
-/// After a failover, the old primary refuses writes on the connections that lead to it.
-fn is_read_only(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// A connection of its own for blocking reads. A read on it must never be dropped half-way: the server would go on and
@@ -158,7 +165,7 @@ impl Connections {
         connected.map_err(|source| self.unreachable(source))
     }
 
-    fn unreachable(&self, source: RedisError) -> Error {
+    pub(crate) fn unreachable(&self, source: RedisError) -> Error {
         Error::Unreachable { server: self.server.to_string(), source }
     }
 }
@@ -248,5 +255,18 @@ impl bb8::ErrorSink<RedisError> for Failures {
 
     fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<RedisError>> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_writes_leave_at_once_and_replies_have_one_shape() {
+        let info = connection_info("redis://127.0.0.1/3?protocol=resp3").expect("a URL");
+        assert!(info.tcp_settings().nodelay());
+        assert_eq!(info.redis_settings().protocol(), ProtocolVersion::RESP2);
+        assert_eq!(info.redis_settings().db(), 3);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     future::IntoFuture,
     marker::PhantomData,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -71,7 +72,7 @@ impl<E: Event> Consume<'_, E> {
             name: self.group,
         };
         group.create(self.from).await?;
-        group.sweep().await?;
+        group.sweep(self.redeliver_after).await?;
         let member = Arc::new(Member {
             group,
             dead_log: keys::event_log(self.client.namespace(), &format!("{}.dead", E::NAME)),
@@ -94,8 +95,8 @@ impl<'a, E: Event> IntoFuture for Consume<'a, E> {
     }
 }
 
-/// A member of a durable group. Dropping it leaves the group; what it was handed stays with it until acknowledged or
-/// dropped.
+/// A member of a durable group. Dropping it leaves the group: what it handed out stays with it until acknowledged or
+/// dropped, what it had only read ahead goes to the other members.
 pub struct Consumer<E> {
     incoming: mpsc::Receiver<(Kept, Hold)>,
     event: PhantomData<fn() -> E>,
@@ -184,7 +185,7 @@ impl Member {
                 Err(error) => retry.failed(&error).await,
             }
         }
-        if let Err(error) = self.group.remove(&self.name).await {
+        if let Err(error) = self.group.leave(&self.name, self.redeliver_after).await {
             tracing::debug!(%error, "a member could not leave its group; another one's start will remove it");
         }
     }
@@ -207,7 +208,16 @@ impl Member {
                 }
             }
             let block = redelivery.interval().min(BLOCK);
-            for event in self.read(&mut dedicated.conn, events.capacity(), block).await? {
+            let mut reading = pin!(self.read(&mut dedicated.conn, events.capacity(), block));
+            let read = tokio::select! {
+                read = &mut reading => read,
+                // The consumer left. The read ends without taking events from the others; it is not dropped half-way.
+                () = events.closed() => {
+                    self.group.client.unblock(dedicated.client_id).await?;
+                    reading.await
+                }
+            };
+            for event in read? {
                 self.hand_over(events, event).await;
             }
             retry.worked();

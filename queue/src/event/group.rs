@@ -1,6 +1,6 @@
 //! A topic's durable group: made by who consumes first, left by members in the orderly way, swept of those who could not.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use redis::{Script, Value, from_redis_value};
 
@@ -31,15 +31,18 @@ impl Group {
         }
     }
 
-    /// Takes a member that holds nothing off the group's list; what it holds would be lost with it.
-    pub(super) async fn remove(&self, member: &str) -> Result<(), Error> {
+    /// Ends a membership: what it holds goes to others at once, and then it is removed, here or by a later
+    /// [`sweep`](Group::sweep).
+    pub(super) async fn leave(&self, member: &str, redeliver_after: Duration) -> Result<(), Error> {
         let mut conn = self.client.connection().await?;
-        LEAVE.key(&self.log).arg(&self.name).arg(member).invoke_async::<()>(&mut conn).await?;
+        let mut call = LEAVE.key(&self.log);
+        call.arg(&self.name).arg(member).arg(redeliver_after.as_millis() as u64);
+        call.invoke_async::<()>(&mut conn).await?;
         Ok(())
     }
 
     /// Removes members whose processes ended without leaving, once they hold nothing.
-    pub(super) async fn sweep(&self) -> Result<(), Error> {
+    pub(super) async fn sweep(&self, redeliver_after: Duration) -> Result<(), Error> {
         let mut conn = self.client.connection().await?;
         let mut list = redis::cmd("XINFO");
         list.arg("CONSUMERS").arg(&self.log).arg(&self.name);
@@ -53,7 +56,8 @@ impl Group {
                 && number("idle") > GONE_MS
                 && let Some(name) = member.get("name")
             {
-                self.remove(&from_redis_value::<String>(name.clone()).map_err(redis::RedisError::from)?).await?;
+                let name: String = from_redis_value(name.clone()).map_err(redis::RedisError::from)?;
+                self.leave(&name, redeliver_after).await?;
             }
         }
         Ok(())
