@@ -12,6 +12,7 @@ use crate::{
     Connection, Dedicated, Error, ServerFacts,
     connection::Connections,
     event::Hub,
+    json,
     keys::{self, QueueKeys},
     names,
 };
@@ -111,6 +112,12 @@ impl Client {
         self.shared.connections.client()
     }
 
+    /// Ends the blocked read of a dedicated connection, which then returns nothing.
+    pub(crate) async fn unblock(&self, client_id: i64) -> Result<(), Error> {
+        let mut conn = self.connection().await?;
+        Ok(redis::cmd("CLIENT").arg("UNBLOCK").arg(client_id).exec_async(&mut conn).await?)
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
     }
@@ -125,7 +132,7 @@ impl Client {
 
     /// Encodes a payload and holds it against the limit.
     pub(crate) fn encode<T: serde::Serialize>(&self, name: &'static str, payload: &T) -> Result<Vec<u8>, Error> {
-        let body = serde_json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
+        let body = json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
         let limit = self.shared.payload_limit;
         if body.len() > limit {
             return Err(Error::TooLarge { name, size: body.len(), limit });
@@ -184,16 +191,21 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a second push under the same `.id(…)` is recognised. Default: 24 hours; at least a second.
+    /// How long a second push under the same `.id(…)` is recognised. Default: 24 hours; at least a second, at most 366
+    /// days. All clients of a namespace need the same.
     pub fn dedup_window(mut self, window: Duration) -> Self {
-        self.dedup_window = window.max(Duration::from_secs(1));
+        self.dedup_window = window.clamp(Duration::from_secs(1), Duration::from_secs(366 * 24 * 60 * 60));
         self
     }
 
     async fn connect(self) -> Result<Client, Error> {
         names::check("namespace", &self.namespace)?;
         let connections = Connections::new(&self.url, self.pool_size, self.response_timeout)?;
-        let facts = ServerFacts::ask(&mut connections.shared().await?).await?;
+        let facts = ServerFacts::ask(&mut connections.shared().await?).await.map_err(|error| match error {
+            // Such as no password where one is needed: the connection is of no use.
+            Error::Redis(source) => connections.unreachable(source),
+            error => error,
+        })?;
         facts.check(connections.server())?;
         let hub = Hub::new(connections.clone());
         Ok(Client {

@@ -1,8 +1,9 @@
 //! Connections: a few multiplexed ones in a pool, which commands share, and dedicated ones for blocking reads.
 
 use std::{
+    future::Future,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,8 +12,9 @@ use std::{
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
+    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError, RedisFuture,
+    ServerErrorKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
 };
 
@@ -30,19 +32,30 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn watch<T>(broken: &AtomicBool, result: Result<T, RedisError>) -> Result<T, RedisError> {
-        if let Err(error) = &result
-            && (error.is_unrecoverable_error() || error.is_timeout())
-        {
-            broken.store(true, Ordering::Relaxed);
+    /// Notes whether the connection is of no more use.
+    fn watch<T>(&self, result: Result<T, RedisError>, replies: impl Fn(&T) -> &[Value]) -> Result<T, RedisError> {
+        let is_broken = match &result {
+            Ok(reply) => replies(reply).iter().any(is_read_only),
+            Err(error) => error.is_unrecoverable_error() || error.is_timeout(),
+        };
+        if is_broken {
+            self.broken.store(true, Ordering::Relaxed);
         }
         result
     }
 }
 
+/// After a failover, the old primary refuses writes on the connections that still lead to it.
+fn is_read_only(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly))
+}
+
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Self::watch(&self.broken, self.inner.req_packed_command(cmd).await) })
+        Box::pin(async move {
+            let result = self.inner.req_packed_command(cmd).await;
+            self.watch(result, std::slice::from_ref)
+        })
     }
 
     fn req_packed_commands<'a>(
@@ -51,9 +64,10 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(
-            async move { Self::watch(&self.broken, self.inner.req_packed_commands(pipeline, offset, count).await) },
-        )
+        Box::pin(async move {
+            let result = self.inner.req_packed_commands(pipeline, offset, count).await;
+            self.watch(result, Vec::as_slice)
+        })
     }
 
     fn get_db(&self) -> i64 {
@@ -79,7 +93,7 @@ pub(crate) struct Connections {
     pool: bb8::Pool<Manager>,
     client: redis::Client,
     server: Arc<str>,
-    last_error: LastError,
+    failures: Failures,
 }
 
 impl Connections {
@@ -91,17 +105,17 @@ impl Connections {
             inner: RedisConnectionManager::new(info.clone()).map_err(|error| bad_url(&error))?,
             response_timeout,
         };
-        let last_error = LastError::default();
+        let failures = Failures::default();
         let pool = bb8::Pool::builder()
             .max_size(size)
             .connection_timeout(CONNECT_TIMEOUT)
             .retry_connection(false)
             .test_on_check_out(false)
             .queue_strategy(bb8::QueueStrategy::Lifo)
-            .error_sink(Box::new(last_error.clone()))
+            .error_sink(Box::new(failures.clone()))
             .build_unchecked(manager);
         let client = redis::Client::open(info).map_err(|error| bad_url(&error))?;
-        Ok(Self { pool, client, server, last_error })
+        Ok(Self { pool, client, server, failures })
     }
 
     /// Host and port.
@@ -117,7 +131,14 @@ impl Connections {
     /// broken one leaves the pool when its guard does.
     pub(crate) async fn shared(&self) -> Result<Connection, Error> {
         loop {
-            let pooled = self.pool.get().await.map_err(|error| self.unreachable(error))?;
+            // Before asking the pool, so that the failure of a connect that this starts is heard.
+            let failed = self.failures.next();
+            let pooled = tokio::select! {
+                biased;
+                pooled = self.pool.get() => pooled.map_err(|_| no_connection_in_time()),
+                error = failed => Err(error),
+            };
+            let pooled = pooled.map_err(|source| self.unreachable(source))?;
             if !pooled.broken.load(Ordering::Relaxed) {
                 return Ok(pooled.clone());
             }
@@ -135,26 +156,42 @@ impl Connections {
                 redis::pipe().cmd("CLIENT").arg("ID").cmd("INFO").arg("server").query_async(&mut conn).await?;
             Ok(Dedicated { conn, client_id, run_id: crate::server::info_field(&info, "run_id").to_owned() })
         };
-        connect.await.map_err(|source| Error::Unreachable { server: self.server.to_string(), source })
+        connect.await.map_err(|source| self.unreachable(source))
     }
 
-    fn unreachable(&self, error: bb8::RunError<RedisError>) -> Error {
-        let source = match error {
-            bb8::RunError::User(error) => error,
-            bb8::RunError::TimedOut => self.last_error.take().unwrap_or_else(no_connection_in_time),
-        };
+    /// A connection for subscriptions.
+    pub(crate) async fn subscriber(&self) -> Result<PubSub, Error> {
+        let connected = in_time(CONNECT_TIMEOUT, self.client.get_async_pubsub()).await;
+        connected.map_err(|source| self.unreachable(source))
+    }
+
+    pub(crate) fn unreachable(&self, source: RedisError) -> Error {
         Error::Unreachable { server: self.server.to_string(), source }
     }
 }
 
-fn no_connection_in_time() -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection within 2 s").into()
+/// What redis-rs itself waits for without end.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(late(&format!("no answer within {limit:?}"))))
 }
 
-/// redis-rs leaves Nagle's algorithm on, which costs a small write up to 40 ms.
+fn no_connection_in_time() -> RedisError {
+    late("no connection within 2 s")
+}
+
+fn late(message: &str) -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, message).into()
+}
+
+/// redis-rs leaves Nagle's algorithm on, which costs a small write up to 40 ms. The protocol is RESP2 whatever the URL
+/// says, for replies to stream commands have other shapes in RESP3.
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
     let info = url.into_connection_info().map_err(|error| bad_url(&error))?;
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)).set_redis_settings(settings))
 }
 
 /// Only the parser's words: the URL itself may hold a password.
@@ -186,24 +223,50 @@ impl ManageConnection for Manager {
     }
 }
 
-/// Remembers why the pool could not connect, since bb8 itself only says that it took too long.
-#[derive(Clone, Debug, Default)]
-struct LastError(Arc<Mutex<Option<RedisError>>>);
+/// Why the pool could not connect, told to all who wait for a connection: bb8 itself would let them wait for its full
+/// time-out and then only say that it took too long.
+#[derive(Clone, Debug)]
+struct Failures(tokio::sync::broadcast::Sender<RedisError>);
 
-impl LastError {
-    fn take(&self) -> Option<RedisError> {
-        self.0.lock().ok().and_then(|mut error| error.take())
+impl Default for Failures {
+    fn default() -> Self {
+        Self(tokio::sync::broadcast::Sender::new(1))
     }
 }
 
-impl bb8::ErrorSink<RedisError> for LastError {
-    fn sink(&self, error: RedisError) {
-        if let Ok(mut last) = self.0.lock() {
-            *last = Some(error);
+impl Failures {
+    /// The next failure from now on.
+    fn next(&self) -> impl Future<Output = RedisError> + use<> {
+        let mut failures = self.0.subscribe();
+        async move {
+            loop {
+                if let Ok(error) = failures.recv().await {
+                    return error; // else it is one of many, and a later one comes at once
+                }
+            }
         }
+    }
+}
+
+impl bb8::ErrorSink<RedisError> for Failures {
+    fn sink(&self, error: RedisError) {
+        let _ = self.0.send(error); // nobody may be waiting
     }
 
     fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<RedisError>> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_writes_leave_at_once_and_replies_have_one_shape() {
+        let info = connection_info("redis://127.0.0.1/3?protocol=resp3").expect("a URL");
+        assert!(info.tcp_settings().nodelay());
+        assert_eq!(info.redis_settings().protocol(), ProtocolVersion::RESP2);
+        assert_eq!(info.redis_settings().db(), 3);
     }
 }

@@ -118,6 +118,10 @@ impl Error {
 
     /// Whether no answer came, so that a write may or may not have been applied.
     pub fn is_indeterminate(&self) -> bool {
-        matches!(self, Error::Indeterminate { .. })
+        match self {
+            Error::Indeterminate { .. } => true,
+            Error::PartlyPushed { source, .. } => source.is_indeterminate(),
+            _ => false,
+        }
     }
 }

@@ -36,6 +36,7 @@ mod error;
 mod event;
 mod id;
 mod job;
+mod json;
 pub mod keys;
 mod msgpack;
 pub mod names;

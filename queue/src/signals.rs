@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-use crate::{Client, Error, event::Sound, names};
+use crate::{
+    Client, Error,
+    event::{Lagged, Sound, Tap},
+    names,
+};
 
 /// What arrives on a queue's signal channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum Signal {
 
 /// A subscription to a queue's signal channel; see [`Client::signals`].
 pub struct Signals {
-    ring: Receiver<Sound>,
+    ring: Tap<Sound>,
 }
 
 impl Client {
@@ -36,9 +38,7 @@ impl Signals {
     pub async fn next(&mut self) -> Signal {
         match self.ring.recv().await {
             Ok(Sound::Message(message)) => Signal::Message(message),
-            Ok(Sound::Missed) | Err(RecvError::Lagged(_)) => Signal::Missed,
-            // The client is gone, and its subscription with it.
-            Err(RecvError::Closed) => std::future::pending().await,
+            Ok(Sound::Missed) | Err(Lagged) => Signal::Missed,
         }
     }
 }

@@ -10,6 +10,7 @@ mod port;
 mod postgres;
 mod process;
 mod programs;
+mod proxy;
 mod redis;
 mod shared;
 
@@ -19,5 +20,6 @@ pub use port::free_port;
 pub use postgres::{Postgres, fresh_database};
 pub use process::{Process, ProcessBuilder, Signal};
 pub use programs::built;
+pub use proxy::Proxy;
 pub use redis::{Redis, RedisBuilder};
 pub use shared::{shared_postgres, shared_redis};

@@ -26,9 +26,9 @@ pub struct Broadcast<'a, E> {
 }
 
 impl<E: Event> Broadcast<'_, E> {
-    /// What the event is about, such as a room.
+    /// What the event is about, such as a room; an empty one means none.
     pub fn subject(mut self, subject: impl ToString) -> Self {
-        self.subject = Some(subject.to_string());
+        self.subject = Some(subject.to_string()).filter(|subject| !subject.is_empty());
         self
     }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     future::IntoFuture,
     marker::PhantomData,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -12,11 +13,7 @@ use redis::{Value, aio::MultiplexedConnection};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{
-    Envelope, Event, Position,
-    envelope::Kept,
-    redelivery::{Redelivered, Redelivery},
-};
+use super::{Envelope, Event, Position, envelope::Kept, group::Group, redelivery::Redelivery};
 use crate::{Client, Error, client::BoxFuture, keys, names, retry::Retry};
 
 /// Longest blocking read.
@@ -69,20 +66,23 @@ impl<E: Event> Consume<'_, E> {
     async fn consume(self) -> Result<Consumer<E>, Error> {
         names::check("topic", E::NAME)?;
         names::check("group", &self.group)?;
-        let member = Member {
+        let group = Group {
+            client: self.client.clone(),
             log: keys::event_log(self.client.namespace(), E::NAME),
+            name: self.group,
+        };
+        group.create(self.from).await?;
+        group.sweep(self.redeliver_after).await?;
+        let member = Arc::new(Member {
+            group,
             dead_log: keys::event_log(self.client.namespace(), &format!("{}.dead", E::NAME)),
-            group: self.group,
             name: Uuid::new_v4().simple().to_string(),
             redeliver_after: self.redeliver_after,
-            client: self.client.clone(),
-            held: Arc::default(),
-        };
-        member.create_group(self.from).await?;
-        let member = Arc::new(member);
+            held: Mutex::default(),
+        });
         let (events, incoming) = mpsc::channel(AHEAD);
-        tokio::spawn(member.clone().run(events));
-        Ok(Consumer { incoming, member, event: PhantomData })
+        tokio::spawn(member.run(events));
+        Ok(Consumer { incoming, event: PhantomData })
     }
 }
 
@@ -95,10 +95,10 @@ impl<'a, E: Event> IntoFuture for Consume<'a, E> {
     }
 }
 
-/// A member of a durable group.
+/// A member of a durable group. Dropping it leaves the group: what it handed out stays with it until acknowledged or
+/// dropped, what it had only read ahead goes to the other members.
 pub struct Consumer<E> {
-    incoming: mpsc::Receiver<Kept>,
-    member: Arc<Member>,
+    incoming: mpsc::Receiver<(Kept, Hold)>,
     event: PhantomData<fn() -> E>,
 }
 
@@ -109,10 +109,9 @@ impl<E: Event> Consumer<E> {
     /// [`Error::Decode`] for an event that can't be read as its type: it is delivered again like one that was not
     /// acknowledged, and ends in the dead-letter topic; the next call goes on behind it.
     pub async fn next(&mut self) -> Result<Delivery<E>, Error> {
-        let Some(event) = self.incoming.recv().await else {
+        let Some((event, hold)) = self.incoming.recv().await else {
             unreachable!("the member's task holds the sender for as long as there is a receiver")
         };
-        let hold = Hold { member: self.member.clone(), position: event.position };
         let envelope = event.decode()?;
         Ok(Delivery { envelope, hold })
     }
@@ -131,10 +130,8 @@ impl<E> Delivery<E> {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Redis`]: it may be delivered again.
     pub async fn ack(self) -> Result<(), Error> {
-        let member = &self.hold.member;
-        let mut conn = member.client.connection().await?;
-        let position = self.hold.position.to_string();
-        redis::cmd("XACK").arg(&member.log).arg(&member.group).arg(position).exec_async(&mut conn).await?;
+        let mut conn = self.hold.member.group.client.connection().await?;
+        self.hold.member.acknowledge(self.hold.position).exec_async(&mut conn).await?;
         Ok(())
     }
 }
@@ -153,13 +150,11 @@ impl Drop for Hold {
 
 /// One consumer of the group, under a fresh name.
 pub(super) struct Member {
-    pub(super) client: Client,
-    pub(super) log: String,
+    pub(super) group: Group,
     pub(super) dead_log: String,
-    pub(super) group: String,
     pub(super) name: String,
     pub(super) redeliver_after: Duration,
-    held: Arc<Mutex<HashSet<Position>>>,
+    held: Mutex<HashSet<Position>>,
 }
 
 impl Member {
@@ -167,60 +162,74 @@ impl Member {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn create_group(&self, from: Position) -> Result<(), Error> {
-        let mut conn = self.client.connection().await?;
-        let mut create = redis::cmd("XGROUP");
-        create.arg("CREATE").arg(&self.log).arg(&self.group).arg(from.to_string()).arg("MKSTREAM");
-        match create.exec_async(&mut conn).await {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
-            _ => Ok(()),
-        }
+    /// Takes an event off the group's list of pending ones.
+    pub(super) fn acknowledge(&self, position: Position) -> redis::Cmd {
+        let mut ack = redis::cmd("XACK");
+        ack.arg(&self.group.log).arg(&self.group.name).arg(position.to_string());
+        ack
     }
 
-    /// Reads for as long as the consumer is there. A read is never dropped half-way: it ends by itself, and what it
-    /// brought for a consumer that left is delivered to another after a while.
-    async fn run(self: Arc<Self>, events: mpsc::Sender<Kept>) {
+    /// Reads for as long as the consumer is there, and keeps what it handed out for as long as someone works on it. A
+    /// read is never dropped half-way: it ends by itself, and what it brought for a consumer that left is delivered to
+    /// another after a while.
+    async fn run(self: Arc<Self>, events: mpsc::Sender<(Kept, Hold)>) {
         let mut retry = Retry::new("consume");
-        while !events.is_closed() {
+        while !(events.is_closed() && self.held().is_empty()) {
             match self.read_on(&events, &mut retry).await {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(Error::Redis(error)) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
                     // The stream was deleted: the group begins anew with whatever comes.
-                    let recreated = self.create_group(Position::START).await;
+                    let recreated = self.group.create(Position::START).await;
                     retry.failed(&recreated.err().unwrap_or(Error::Redis(error))).await;
                 }
                 Err(error) => retry.failed(&error).await,
             }
         }
+        if let Err(error) = self.group.leave(&self.name, self.redeliver_after).await {
+            tracing::debug!(%error, "a member could not leave its group; another one's start will remove it");
+        }
     }
 
-    async fn read_on(&self, events: &mpsc::Sender<Kept>, retry: &mut Retry) -> Result<(), Error> {
-        let mut dedicated = self.client.dedicated(BLOCK).await?;
+    async fn read_on(self: &Arc<Self>, events: &mpsc::Sender<(Kept, Hold)>, retry: &mut Retry) -> Result<(), Error> {
+        let mut dedicated = self.group.client.dedicated(BLOCK).await?;
         let mut redelivery = Redelivery::new(self);
         loop {
-            for again in redelivery.due(&mut dedicated.conn, events.capacity()).await? {
-                match again {
-                    Redelivered::Event(event) => self.hand_over(events, event).await,
-                    Redelivered::Dead(position) => self.acknowledge(&mut dedicated.conn, position).await?,
-                }
+            let room = if events.is_closed() { 0 } else { events.capacity() };
+            for again in redelivery.due(&mut dedicated.conn, room).await? {
+                self.hand_over(events, again).await;
             }
             match tokio::time::timeout(redelivery.interval(), events.reserve()).await {
-                Ok(Err(_)) => return Ok(()), // the consumer left
-                Err(_) => continue,          // it is busy: what it holds must be renewed
                 Ok(Ok(_room)) => {}
+                Err(_) => continue, // the consumer is busy: what it holds must be renewed
+                Ok(Err(_)) if self.held().is_empty() => return Ok(()), // it left
+                Ok(Err(_)) => {
+                    tokio::time::sleep(redelivery.interval()).await; // it left, its last deliveries are still worked on
+                    continue;
+                }
             }
-            for event in self.read(&mut dedicated.conn, events.capacity()).await? {
+            let block = redelivery.interval().min(BLOCK);
+            let mut reading = pin!(self.read(&mut dedicated.conn, events.capacity(), block));
+            let read = tokio::select! {
+                read = &mut reading => read,
+                // The consumer left. The read ends without taking events from the others; it is not dropped half-way.
+                () = events.closed() => {
+                    self.group.client.unblock(dedicated.client_id).await?;
+                    reading.await
+                }
+            };
+            for event in read? {
                 self.hand_over(events, event).await;
             }
             retry.worked();
         }
     }
 
-    async fn read(&self, conn: &mut MultiplexedConnection, count: usize) -> Result<Vec<Kept>, Error> {
-        let block = BLOCK.min(self.redeliver_after).as_millis() as u64;
+    async fn read(&self, conn: &mut MultiplexedConnection, count: usize, block: Duration) -> Result<Vec<Kept>, Error> {
         let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg(&self.group).arg(&self.name).arg("COUNT").arg(count).arg("BLOCK").arg(block);
-        let reply: Value = read.arg("STREAMS").arg(&self.log).arg(">").query_async(conn).await?;
+        read.arg("GROUP").arg(&self.group.name).arg(&self.name).arg("COUNT").arg(count);
+        // At least 1: to Redis, 0 means for ever.
+        read.arg("BLOCK").arg(block.as_millis().max(1) as u64).arg("STREAMS").arg(&self.group.log).arg(">");
+        let reply: Value = read.query_async(conn).await?;
         let Value::Array(mut streams) = reply else { return Ok(Vec::new()) };
         match streams.pop() {
             Some(Value::Array(mut pair)) => Ok(pair.pop().map(Kept::list).unwrap_or_default()),
@@ -228,14 +237,10 @@ impl Member {
         }
     }
 
-    async fn hand_over(&self, events: &mpsc::Sender<Kept>, event: Kept) {
+    async fn hand_over(self: &Arc<Self>, events: &mpsc::Sender<(Kept, Hold)>, event: Kept) {
         self.held().insert(event.position);
+        let hold = Hold { member: self.clone(), position: event.position };
         // A closed channel means that the consumer left: the events come to another member.
-        let _ = events.send(event).await;
-    }
-
-    async fn acknowledge(&self, conn: &mut MultiplexedConnection, position: Position) -> Result<(), Error> {
-        redis::cmd("XACK").arg(&self.log).arg(&self.group).arg(position.to_string()).exec_async(conn).await?;
-        Ok(())
+        let _ = events.send((event, hold)).await;
     }
 }

@@ -1,7 +1,5 @@
 //! CloudEvents 1.0: binary mode in streams, where the attributes are the entry's fields, and structured JSON on channels.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -34,7 +32,8 @@ pub struct Envelope<E> {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) position: Position,
-    pub(super) fields: HashMap<String, Vec<u8>>,
+    /// Names and values in the order in which they were written.
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What a publisher writes, in either form.
@@ -104,10 +103,26 @@ struct Document {
     datacontenttype: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number_or_text")]
     dataversion: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Box<RawValue>>,
+}
+
+/// Other writers know extension attributes as text only. What is no number is the default.
+fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u32),
+        Text(String),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Number(number) => Some(number),
+        Either::Text(text) => text.parse().ok(),
+        Either::Other(_) => None,
+    })
 }
 
 impl Kept {
@@ -116,12 +131,12 @@ impl Kept {
         let Value::Array(pair) = value else { return None };
         let [Value::BulkString(id), Value::Array(fields)] = <[Value; 2]>::try_from(pair).ok()? else { return None };
         let position = std::str::from_utf8(&id).ok()?.parse().ok()?;
-        let mut map = HashMap::with_capacity(fields.len() / 2);
+        let mut pairs = Vec::with_capacity(fields.len() / 2);
         let mut fields = fields.into_iter();
         while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) = (fields.next(), fields.next()) {
-            map.insert(String::from_utf8_lossy(&name).into_owned(), value);
+            pairs.push((name, value));
         }
-        Some(Self { position, fields: map })
+        Some(Self { position, fields: pairs })
     }
 
     /// The entries of an `XRANGE` reply.
@@ -138,7 +153,7 @@ impl Kept {
     }
 
     pub(super) fn decode<E: Event>(&self) -> Result<Envelope<E>, Error> {
-        let data = self.fields.get("data").map_or(&b"null"[..], Vec::as_slice);
+        let data = self.field("data").unwrap_or(b"null");
         Ok(Envelope {
             id: self.id(),
             source: self.attribute("source").unwrap_or_default(),
@@ -150,8 +165,17 @@ impl Kept {
         })
     }
 
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len() + 64).sum()
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(field, _)| field == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+
     fn attribute(&self, name: &str) -> Option<String> {
-        self.fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
+        self.field(name).map(|value| String::from_utf8_lossy(value).into_owned())
     }
 }
 

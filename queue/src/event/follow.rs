@@ -4,18 +4,20 @@ mod catch_up;
 
 use std::{collections::VecDeque, future::IntoFuture, marker::PhantomData};
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-use super::{Envelope, Event, Position, hub::TailItem};
+use super::{
+    Envelope, Event, Position,
+    hub::{Lagged, TailItem, Tap},
+};
 use crate::{Client, Error, client::BoxFuture, keys, names, retry::Retry};
-use catch_up::{CatchUp, Footing};
+use catch_up::{CatchUp, Footing, Page};
 
 impl Client {
     /// Follows a topic live: every event from now on, in order, through reconnects and restarts; what retention or a
     /// failover took away is told as a [`Live::Gap`].
     ///
     /// # Errors
-    /// [`Error::Name`], [`Error::Unreachable`], [`Error::Redis`] at the start; later troubles are waited out.
+    /// [`Error::Name`]; [`Error::Unreachable`], [`Error::Redis`] when the topic can't be looked at. A server that is away
+    /// is waited for, at the start and later.
     pub fn follow<E: Event>(&self) -> Follow<'_, E> {
         Follow { client: self, since: None, event: PhantomData }
     }
@@ -75,7 +77,7 @@ pub enum Live<E> {
 
 /// Receives every event of a topic in order.
 pub struct Follower<E> {
-    ring: Receiver<TailItem>,
+    ring: Tap<TailItem>,
     catch_up: CatchUp,
     mode: Mode,
     pending: VecDeque<std::sync::Arc<super::envelope::Kept>>,
@@ -117,13 +119,14 @@ impl<E: Event> Follower<E> {
                     Err(error) => self.retry.failed(&error).await,
                 },
                 Mode::CatchUp => match self.catch_up.page().await {
-                    Ok(page) => {
+                    Ok(Page::Next { events, is_last }) => {
                         self.retry.worked();
-                        if page.is_last {
+                        if is_last {
                             self.mode = Mode::Ring;
                         }
-                        self.pending.extend(page.events);
+                        self.pending.extend(events);
                     }
+                    Ok(Page::Unsure) => self.mode = Mode::Verify,
                     Err(error) => {
                         self.retry.failed(&error).await;
                         self.mode = Mode::Verify;
@@ -142,9 +145,7 @@ impl<E: Event> Follower<E> {
         match self.ring.recv().await {
             Ok(TailItem::Event(event)) if event.position > self.catch_up.position() => self.pending.push_back(event),
             Ok(TailItem::Event(_)) => {} // read from the stream already
-            Ok(TailItem::Resumed) | Err(RecvError::Lagged(_)) => self.mode = Mode::Verify,
-            // The client is gone: no reader will come back.
-            Err(RecvError::Closed) => std::future::pending().await,
+            Ok(TailItem::Resumed) | Err(Lagged) => self.mode = Mode::Verify,
         }
     }
 }

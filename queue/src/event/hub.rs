@@ -1,9 +1,11 @@
 //! What one process shares between all its followers and listeners: one blocking reader for topics, one subscription.
 
 mod ears;
+mod ring;
 mod tail;
 
 pub(crate) use ears::{Ears, Sound};
+pub(crate) use ring::{Lagged, Tap};
 pub(super) use tail::{Tail, TailItem};
 
 use crate::connection::Connections;

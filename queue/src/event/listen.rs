@@ -2,9 +2,11 @@
 
 use std::{future::IntoFuture, marker::PhantomData};
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-use super::{Envelope, Event, envelope::decode_document, hub::Sound};
+use super::{
+    Envelope, Event,
+    envelope::decode_document,
+    hub::{Lagged, Sound, Tap},
+};
 use crate::{Client, Error, client::BoxFuture, keys, names};
 
 impl Client {
@@ -48,7 +50,7 @@ pub enum Heard<E> {
 
 /// Receives the broadcasts of a topic, at most once each.
 pub struct Listener<E> {
-    ring: Receiver<Sound>,
+    ring: Tap<Sound>,
     event: PhantomData<fn() -> E>,
 }
 
@@ -60,9 +62,7 @@ impl<E: Event> Listener<E> {
     pub async fn next(&mut self) -> Result<Heard<E>, Error> {
         match self.ring.recv().await {
             Ok(Sound::Message(json)) => decode_document(&json).map(Heard::Event),
-            Ok(Sound::Missed) | Err(RecvError::Lagged(_)) => Ok(Heard::Missed),
-            // The client is gone, and with it whoever could broadcast here: nothing will ever come.
-            Err(RecvError::Closed) => std::future::pending().await,
+            Ok(Sound::Missed) | Err(Lagged) => Ok(Heard::Missed),
         }
     }
 }

@@ -38,9 +38,9 @@ pub struct Publish<'a, E> {
 }
 
 impl<E: Event> Publish<'_, E> {
-    /// What the event is about, such as a room. All subjects of a topic share one order.
+    /// What the event is about, such as a room; an empty one means none. All subjects of a topic share one order.
     pub fn subject(mut self, subject: impl ToString) -> Self {
-        self.subject = Some(subject.to_string());
+        self.subject = Some(subject.to_string()).filter(|subject| !subject.is_empty());
         self
     }
 

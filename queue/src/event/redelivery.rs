@@ -11,13 +11,6 @@ use crate::Error;
 /// Deliveries of one event before it goes to the dead-letter topic.
 const DELIVERIES: u64 = 5;
 
-pub(super) enum Redelivered {
-    /// Delivered again, to this member.
-    Event(Kept),
-    /// Copied to the dead-letter topic; to be acknowledged.
-    Dead(Position),
-}
-
 pub(super) struct Redelivery<'a> {
     member: &'a Member,
     interval: Duration,
@@ -38,12 +31,8 @@ impl<'a> Redelivery<'a> {
     }
 
     /// Three times per redelivery time: renews what this member holds, then takes over what nobody does.
-    /// `room` is how many events can be handed over at once.
-    pub(super) async fn due(
-        &mut self,
-        conn: &mut MultiplexedConnection,
-        room: usize,
-    ) -> Result<Vec<Redelivered>, Error> {
+    /// `room` is how many events can be handed over at once; the result, those that are delivered again.
+    pub(super) async fn due(&mut self, conn: &mut MultiplexedConnection, room: usize) -> Result<Vec<Kept>, Error> {
         if self.last.is_some_and(|last| last.elapsed() < self.interval) {
             return Ok(Vec::new());
         }
@@ -62,11 +51,11 @@ impl<'a> Redelivery<'a> {
         Ok(())
     }
 
-    async fn take_over(&self, conn: &mut MultiplexedConnection, room: usize) -> Result<Vec<Redelivered>, Error> {
+    async fn take_over(&self, conn: &mut MultiplexedConnection, room: usize) -> Result<Vec<Kept>, Error> {
         let member = self.member;
         let idle = member.redeliver_after.as_millis() as u64;
         let mut look = redis::cmd("XPENDING");
-        look.arg(&member.log).arg(&member.group).arg("IDLE").arg(idle).arg("-").arg("+").arg(room);
+        look.arg(&member.group.log).arg(&member.group.name).arg("IDLE").arg(idle).arg("-").arg("+").arg(room);
         let abandoned: Vec<Pending> = look.query_async(conn).await?;
         let mut taken = Vec::new();
         for (entry, _, _, deliveries) in abandoned {
@@ -74,10 +63,9 @@ impl<'a> Redelivery<'a> {
             let reply: Value = self.claim(member.redeliver_after).arg(&entry).query_async(conn).await?;
             let Some(event) = Kept::list(reply).pop() else { continue };
             if deliveries < DELIVERIES {
-                taken.push(Redelivered::Event(event));
+                taken.push(event);
             } else {
                 self.bury(conn, &event, deliveries).await?;
-                taken.push(Redelivered::Dead(event.position));
             }
         }
         Ok(taken)
@@ -86,21 +74,23 @@ impl<'a> Redelivery<'a> {
     fn claim(&self, idle: Duration) -> redis::Cmd {
         let member = self.member;
         let mut claim = redis::cmd("XCLAIM");
-        claim.arg(&member.log).arg(&member.group).arg(&member.name).arg(idle.as_millis() as u64);
+        claim.arg(&member.group.log).arg(&member.group.name).arg(&member.name).arg(idle.as_millis() as u64);
         claim
     }
 
-    /// Copies an event to the dead-letter topic, with the group that gave up on it and its number of deliveries.
+    /// Moves an event to the dead-letter topic, with the group that gave up on it and its number of deliveries. Copied
+    /// first and acknowledged then: better twice than never.
     async fn bury(&self, conn: &mut MultiplexedConnection, event: &Kept, deliveries: u64) -> Result<(), Error> {
         let mut copy = redis::cmd("XADD");
         copy.arg(&self.member.dead_log).arg("*");
         for (name, value) in &event.fields {
             copy.arg(name).arg(value);
         }
-        copy.arg("deadgroup").arg(&self.member.group).arg("deaddeliveries").arg(deliveries);
+        copy.arg("deadgroup").arg(&self.member.group.name).arg("deaddeliveries").arg(deliveries);
         copy.exec_async(conn).await?;
+        self.member.acknowledge(event.position).exec_async(conn).await?;
         tracing::warn!(
-            topic_log = %self.member.log, group = %self.member.group, event = %event.id(), deliveries,
+            topic_log = %self.member.group.log, group = %self.member.group.name, event = %event.id(), deliveries,
             "an event was delivered too often without an acknowledgement and is now in the dead-letter topic"
         );
         Ok(())

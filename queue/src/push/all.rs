@@ -1,13 +1,13 @@
 //! Many jobs: encoded while earlier pipelines are on their way, never more than a few of them at once.
 
-use std::{collections::VecDeque, future::IntoFuture, time::Duration};
+use std::{collections::VecDeque, future::IntoFuture, pin::pin, time::Duration};
 
 use chrono::{DateTime, Utc};
 use redis::Pipeline;
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{PUSH, PushScript, check_names, entry, not_stored, when::When, xadd};
-use crate::{Client, Error, Job, Priority, client::BoxFuture, id, options::Options};
+use crate::{Client, Connection, Error, Job, Priority, client::BoxFuture, id, options::Options};
 
 /// Jobs in a pipeline, at most.
 const JOBS: usize = 512;
@@ -65,6 +65,7 @@ where
         };
         let mut in_flight: VecDeque<JoinHandle<Result<u64, Error>>> = VecDeque::new();
         let mut stored = 0;
+        let mut line = None;
         let outcome = loop {
             let batch = match writer.next_batch(&mut jobs) {
                 Ok(batch) => batch,
@@ -72,7 +73,16 @@ where
             };
             let at_end = batch.count == 0;
             if !at_end {
-                in_flight.push_back(batch.send(self.client.clone()));
+                let (conn, turn) = match line.take() {
+                    Some((conn, turn)) => (conn, Some(turn)),
+                    None => match self.client.connection().await {
+                        Ok(conn) => (conn, None),
+                        Err(error) => break Err(error),
+                    },
+                };
+                let (sent, next_turn) = oneshot::channel();
+                line = Some((conn.clone(), next_turn));
+                in_flight.push_back(batch.send(conn, turn, sent));
             }
             if at_end || in_flight.len() == IN_FLIGHT {
                 let Some(oldest) = in_flight.pop_front() else { break Ok(()) };
@@ -137,11 +147,27 @@ impl Writer<'_> {
 }
 
 impl Batch {
-    /// Sends the pipeline from a task of its own, so that the next one is encoded meanwhile.
-    fn send(self, client: Client) -> JoinHandle<Result<u64, Error>> {
+    /// Sends the pipeline from a task of its own, so that the next one is encoded meanwhile; in turn and on one
+    /// connection, so that jobs keep their order.
+    fn send(
+        self,
+        mut conn: Connection,
+        turn: Option<oneshot::Receiver<()>>,
+        sent: oneshot::Sender<()>,
+    ) -> JoinHandle<Result<u64, Error>> {
         tokio::spawn(async move {
-            let mut conn = client.connection().await?;
-            self.pipeline.exec_async(&mut conn).await.map_err(|source| not_stored(self.first, source))?;
+            if let Some(turn) = turn {
+                let _ = turn.await; // an error: the one before is over
+            }
+            let mut sending = pin!(self.pipeline.exec_async(&mut conn));
+            // The first poll puts the pipeline into the connection's queue, or in line for it.
+            let first = futures::poll!(&mut sending);
+            drop(sent);
+            let done = match first {
+                std::task::Poll::Ready(done) => done,
+                std::task::Poll::Pending => sending.await,
+            };
+            done.map_err(|source| not_stored(self.first, source))?;
             Ok(self.count)
         })
     }

@@ -1,23 +1,24 @@
 //! One blocking reader that tails all followed topics and fans out to any number of followers.
 //!
 //! Followers own their positions; the reader only makes them fast. Whenever it can't vouch for having passed everything
-//! on (a new connection, which may lead to another server), it says [`TailItem::Resumed`], and each follower reads its
+//! on (a new connection, which may lead to another server; retention at its heels), it says [`TailItem::Resumed`], and each follower reads its
 //! own way back to the tail.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use redis::{Value, aio::MultiplexedConnection};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
-use super::super::{Position, envelope::Kept};
+use super::{
+    super::{Position, envelope::Kept},
+    ring::{Ring, Tap},
+};
 use crate::{Error, connection::Connections, retry::Retry};
 
-/// Events that a follower may be behind before it goes to the stream for them.
-const RING: usize = 1024;
 /// Longest read. A topic that joins interrupts it.
 const BLOCK: Duration = Duration::from_secs(2);
 /// Events per read and topic.
@@ -51,7 +52,7 @@ struct State {
 }
 
 struct Topic {
-    ring: broadcast::Sender<TailItem>,
+    ring: Ring<TailItem>,
     /// The end of the stream as far as it was read; none until the first look.
     position: Option<Position>,
 }
@@ -63,22 +64,22 @@ impl Tail {
     }
 
     /// Every event that the stream `log` gets from the time this returns on arrives in the ring, or `Resumed` does.
-    pub(in super::super) async fn join(&self, log: &str) -> broadcast::Receiver<TailItem> {
-        let receiver = {
+    pub(in super::super) async fn join(&self, log: &str) -> Tap<TailItem> {
+        let tap = {
             let mut state = self.shared.state();
             if !state.running {
                 state.running = true;
                 tokio::spawn(self.shared.clone().run());
             }
             let topic = state.topics.entry(log.to_owned());
-            topic.or_insert_with(|| Topic { ring: broadcast::channel(RING).0, position: None }).ring.subscribe()
+            topic.or_insert_with(|| Topic { ring: Ring::new(), position: None }).ring.tap()
         };
         while !self.shared.reads(log) {
             let reading = self.shared.reading.notified();
             self.shared.interrupt().await;
             let _ = tokio::time::timeout(Duration::from_millis(20), reading).await;
         }
-        receiver
+        tap
     }
 }
 
@@ -103,7 +104,10 @@ impl Shared {
     async fn run(self: Arc<Self>) {
         let mut retry = Retry::new("follow");
         while self.anyone_left() {
-            match self.read_on(&mut retry).await {
+            let ended = self.read_on(&mut retry).await;
+            // The number may be another connection's by now, after a restart of the server.
+            self.state().client_id = None;
+            match ended {
                 Ok(()) => return,
                 Err(error) => retry.failed(&error).await,
             }
@@ -113,7 +117,7 @@ impl Shared {
     /// Forgets topics without followers; false, and no longer running, when none is left.
     fn anyone_left(&self) -> bool {
         let mut state = self.state();
-        state.topics.retain(|_, topic| topic.ring.receiver_count() > 0);
+        state.topics.retain(|_, topic| topic.ring.has_taps());
         state.running = !state.topics.is_empty();
         state.running
     }
@@ -148,43 +152,56 @@ impl Shared {
             let end = Kept::list(last).first().map_or(Position::START, |kept| kept.position);
             if let Some(topic) = self.state().topics.get_mut(&log) {
                 topic.position = Some(end);
-                let _ = topic.ring.send(TailItem::Resumed);
+                topic.ring.send(TailItem::Resumed, 0);
             }
         }
         Ok(())
     }
 
+    /// Reads once. Right behind the read, in the same round trip, the server is asked for each topic's last event: while
+    /// that is still there, retention can't have passed the reader.
     async fn read_once(&self, conn: &mut MultiplexedConnection) -> Result<(), Error> {
-        let mut read = redis::cmd("XREAD");
-        read.arg("COUNT").arg(COUNT).arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("STREAMS");
-        {
+        let followed: Vec<(String, Position)> = {
             let state = self.state();
-            let followed = || state.topics.iter().filter_map(|(log, topic)| Some((log, topic.position?)));
-            followed().for_each(|(log, _)| {
-                read.arg(log);
-            });
-            followed().for_each(|(_, position)| {
-                read.arg(position.to_string());
-            });
+            state.topics.iter().filter_map(|(log, topic)| Some((log.clone(), topic.position?))).collect()
+        };
+        let mut pipeline = redis::pipe();
+        let read = pipeline.cmd("XREAD").arg("COUNT").arg(COUNT).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        read.arg("STREAMS");
+        for (log, _) in &followed {
+            read.arg(log);
         }
-        let streams = read.query_async::<Value>(conn).await?;
-        let Value::Array(streams) = streams else { return Ok(()) };
+        for (_, position) in &followed {
+            read.arg(position.to_string());
+        }
+        for (log, position) in &followed {
+            pipeline.cmd("XRANGE").arg(log).arg(position.to_string()).arg(position.to_string());
+        }
+        let mut replies = pipeline.query_async::<Vec<Value>>(conn).await?.into_iter();
+        let Some(Value::Array(streams)) = replies.next() else { return Ok(()) };
+        let last_events = followed.iter().map(|(log, _)| log.as_str()).zip(replies.map(Kept::list));
+        let lost: HashSet<&str> = last_events.filter(|(_, last)| last.is_empty()).map(|(log, _)| log).collect();
         for stream in streams {
             if let Value::Array(pair) = stream
                 && let Ok([Value::BulkString(log), entries]) = <[Value; 2]>::try_from(pair)
             {
-                self.pass_on(&String::from_utf8_lossy(&log), Kept::list(entries));
+                let log = String::from_utf8_lossy(&log);
+                self.pass_on(&log, Kept::list(entries), lost.contains(&*log));
             }
         }
         Ok(())
     }
 
-    fn pass_on(&self, log: &str, events: Vec<Kept>) {
+    fn pass_on(&self, log: &str, events: Vec<Kept>, may_lack_some: bool) {
         let mut state = self.state();
         let Some(topic) = state.topics.get_mut(log) else { return };
+        if may_lack_some {
+            topic.ring.send(TailItem::Resumed, 0);
+        }
         for event in events {
             topic.position = Some(event.position);
-            let _ = topic.ring.send(TailItem::Event(Arc::new(event)));
+            let bytes = event.bytes();
+            topic.ring.send(TailItem::Event(Arc::new(event)), bytes);
         }
     }
 }

@@ -1,0 +1,10 @@
+//! The client against real servers.
+
+mod connection;
+mod consume;
+mod follow;
+mod listen;
+mod push;
+mod push_all;
+mod stage;
+mod wire;
