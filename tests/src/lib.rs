@@ -23,3 +23,8 @@ pub use programs::built;
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisBuilder};
 pub use shared::{shared_postgres, shared_redis};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

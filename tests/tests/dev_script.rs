@@ -293,7 +293,7 @@ fn all_tests_run_without_nextest_too_and_on_the_servers_of_the_run() {
     assert!(machine.dev(&["test"]).status.success());
     let bash = machine.bin().join("bash");
     let services = format!(
-        "debug/millstream-dev services --root {root} -- {} {root}/dev within-services",
+        "debug/millstream-dev services -- {} {root}/dev within-services",
         bash.display(),
         root = root.display()
     );

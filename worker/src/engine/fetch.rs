@@ -1,14 +1,16 @@
 //! Reading a queue's lanes on a dedicated connection.
 
-use std::collections::HashSet;
-
 use millstream_queue::{
     Dedicated, Entry, Lane, MalformedEntry, Position,
     keys::{QueueKeys, WORKERS},
 };
 use redis::{Pipeline, RedisError, Value};
+use uuid::Uuid;
 
-use super::{hands::Place, lease::Lease};
+use super::{
+    hands::{InHand, Place},
+    lease::Lease,
+};
 use crate::settings::BLOCK;
 
 /// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
@@ -19,6 +21,13 @@ const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
 pub(super) struct Taken {
     pub(super) place: Place,
     pub(super) job: Result<Entry, MalformedEntry>,
+}
+
+impl Taken {
+    /// The job's id; nil for what is no job.
+    pub(super) fn job_id(&self) -> Uuid {
+        self.job.as_ref().map_or_else(|_| Uuid::nil(), |entry| entry.id)
+    }
 }
 
 /// What a read brought.
@@ -82,7 +91,7 @@ impl Reader {
     }
 
     /// Reads what is pending for this consumer from the start: what a lost reply delivered unseen.
-    pub(super) async fn reread(&mut self, slots: usize, in_hand: &HashSet<Place>) -> Result<Catch, RedisError> {
+    pub(super) async fn reread(&mut self, slots: usize, in_hand: &InHand) -> Result<Catch, RedisError> {
         let mut all = Catch::default();
         for lane in Lane::ALL {
             let mut behind = Position::START;
@@ -97,7 +106,7 @@ impl Reader {
                 }
             }
         }
-        all.taken.retain(|taken| !in_hand.contains(&taken.place));
+        all.taken.retain(|taken| !in_hand.contains(taken.place, taken.job_id()));
         all.taken.truncate(slots);
         Ok(all)
     }

@@ -83,7 +83,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             let before = epoch.hands.snapshot();
             let mut catch = reader.reread(slots, &before).await?;
             let after = epoch.hands.snapshot();
-            catch.taken.retain(|taken| !after.contains(&taken.place));
+            catch.taken.retain(|taken| !after.contains(taken.place, taken.job_id()));
             return Ok(catch);
         }
         if epoch.lease.has_suspects() && epoch.process.suspects.available_permits() > 0 {
@@ -125,7 +125,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if catch.must_go_back || epoch.is_over() {
             return self.give_back(catch.taken).await;
         }
-        epoch.hands.take(catch.taken.iter().map(|taken| taken.place));
+        epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id())));
         for taken in catch.taken {
             // Taken here, not in the task: the next look at the free slots must not count this one.
             let slot = epoch.queue.slots.clone().try_acquire_owned().ok();

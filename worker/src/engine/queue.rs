@@ -138,7 +138,7 @@ async fn drain<S>(epoch: &Arc<Epoch<S>>) {
         return;
     }
     let running = all as usize - slots.available_permits();
-    let held: Vec<_> = epoch.hands.snapshot().into_iter().collect();
+    let held = epoch.hands.places();
     warn!(queue = epoch.lease.queue(), running, "handlers block and can't be cut off; their jobs are handed back");
     if let Err(error) = fetch_loop::give_back(epoch, &held).await {
         warn!(queue = epoch.lease.queue(), %error, "jobs could not be handed back; other workers will rescue them");
