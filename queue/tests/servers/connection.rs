@@ -170,9 +170,11 @@ async fn a_url_that_asks_for_the_other_protocol_works_too() {
     let redis = Redis::start().await.unwrap();
     let client = builder(&format!("{}/?protocol=resp3", redis.url())).await.unwrap();
     let mut live = client.follow::<Number>().await.unwrap();
-    let mut group = client.consume::<Number>("group").await.unwrap();
-    client.publish(Number(7)).await.unwrap();
-    let Ok(Live::Event(event)) = soon("the event", live.next()).await else { panic!("an event") };
-    assert_eq!(event.data, Number(7));
-    assert_eq!(soon("the delivery", group.next()).await.unwrap().envelope.data, Number(7));
+    let mut group = client.consume::<Number>("group").redeliver_after(Duration::from_secs(3600)).await.unwrap();
+    for number in 0..3 {
+        client.publish(Number(number)).await.unwrap();
+        let Ok(Live::Event(event)) = soon("the event", live.next()).await else { panic!("an event") };
+        assert_eq!(event.data, Number(number));
+        assert_eq!(soon("the delivery", group.next()).await.unwrap().envelope.data, Number(number));
+    }
 }

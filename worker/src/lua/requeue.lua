@@ -28,6 +28,18 @@ local function derived_id(stream_id)
     string.sub(hash, 6, 8) .. '-' .. string.sub(hash, 9, 20)
 end
 
+-- Whether the client can read an entry as a job. What it can't read would make a whole pack of outcomes unreadable.
+local X4 = '%x%x%x%x'
+local UUID = '^' .. X4 .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. X4 .. X4 .. '$'
+local function is_job(job)
+  for name, digits in pairs({ v = 9, n = 9, run = 9, crash = 9, at = 15 }) do
+    if job[name] and (#job[name] > digits or not string.match(job[name], '^%d+$')) then
+      return false
+    end
+  end
+  return job.kind and job.body and (not job.id or string.match(job.id, UUID))
+end
+
 local packs = {}
 -- A MessagePack array of 17 (\220\0\17) whose absent values are nil (\192), which cmsgpack leaves out of tables.
 local function keep_outcome(job, state, reason, payload)
@@ -46,7 +58,7 @@ for i = 5, #ARGV do
     if entry then
       local job, raw = {}, entry[2]
       for f = 1, #raw, 2 do job[raw[f]] = raw[f + 1] end
-      if job.kind and job.body then
+      if is_job(job) then
         job.id = job.id or derived_id(id)
         job.at = job.at or string.match(id, '^%d+')
         job.crash = (tonumber(job.crash) or 0) + (crashed and 1 or 0)
