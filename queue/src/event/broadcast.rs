@@ -2,10 +2,8 @@
 
 use std::future::IntoFuture;
 
-use chrono::Utc;
-
 use super::{Event, envelope::Outgoing};
-use crate::{Client, Error, client::BoxFuture, id, keys, names};
+use crate::{Client, Error, client::BoxFuture, keys, names};
 
 impl Client {
     /// Tells an event to whoever listens now, at most once: for what is worthless a second later.
@@ -35,15 +33,7 @@ impl<E: Event> Broadcast<'_, E> {
     async fn broadcast(self) -> Result<(), Error> {
         names::check("topic", E::NAME)?;
         let data = self.client.encode(E::NAME, &self.event)?;
-        let outgoing = Outgoing {
-            id: id::fresh(),
-            source: self.client.source(),
-            subject: self.subject.as_deref(),
-            time: Utc::now(),
-            name: E::NAME,
-            version: E::VERSION,
-            data: &data,
-        };
+        let outgoing = Outgoing::now::<E>(self.client, self.subject.as_deref(), &data);
         let document = outgoing.document().map_err(|source| Error::Encode { name: E::NAME, source })?;
         let mut conn = self.client.connection().await?;
         let channel = keys::event_channel(self.client.namespace(), E::NAME);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Event, Position};
-use crate::Error;
+use crate::{Client, Error, id};
 
 /// An event with its context attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,20 @@ pub(super) struct Outgoing<'a> {
 
 const JSON: &str = "application/json";
 
-impl Outgoing<'_> {
+impl<'a> Outgoing<'a> {
+    /// An event that happens now, under a fresh id; `data` is its payload as JSON.
+    pub(super) fn now<E: Event>(client: &'a Client, subject: Option<&'a str>, data: &'a [u8]) -> Self {
+        Self {
+            id: id::fresh(),
+            source: client.source(),
+            subject,
+            time: Utc::now(),
+            name: E::NAME,
+            version: E::VERSION,
+            data,
+        }
+    }
+
     /// The fields of the stream entry, in their constant order.
     pub(super) fn fields(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mut fields = vec![

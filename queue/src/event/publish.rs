@@ -2,12 +2,11 @@
 
 use std::future::IntoFuture;
 
-use chrono::Utc;
 use redis::Cmd;
 use uuid::Uuid;
 
 use super::{Event, Position, envelope::Outgoing};
-use crate::{Client, Error, client::BoxFuture, id, keys, names};
+use crate::{Client, Error, client::BoxFuture, keys, names};
 
 impl Client {
     /// Appends an event to its topic, where durable groups and live followers read it.
@@ -47,16 +46,7 @@ impl<E: Event> Publish<'_, E> {
     async fn publish(self) -> Result<Published, Error> {
         names::check("topic", E::NAME)?;
         let data = self.client.encode(E::NAME, &self.event)?;
-        let id = id::fresh();
-        let outgoing = Outgoing {
-            id,
-            source: self.client.source(),
-            subject: self.subject.as_deref(),
-            time: Utc::now(),
-            name: E::NAME,
-            version: E::VERSION,
-            data: &data,
-        };
+        let outgoing = Outgoing::now::<E>(self.client, self.subject.as_deref(), &data);
         let mut command = Cmd::new();
         command.arg("XADD").arg(keys::event_log(self.client.namespace(), E::NAME)).arg("*");
         for (name, value) in outgoing.fields() {
@@ -64,14 +54,14 @@ impl<E: Event> Publish<'_, E> {
         }
         let mut conn = self.client.connection().await?;
         let position: String = command.query_async(&mut conn).await.map_err(|source| {
-            if source.is_io_error() { Error::Indeterminate { id, source } } else { Error::Redis(source) }
+            if source.is_io_error() { Error::Indeterminate { id: outgoing.id, source } } else { Error::Redis(source) }
         })?;
         let position = position.parse().map_err(|reason| Error::Decode {
             what: "the reply to XADD".to_owned(),
             name: "Position",
             reason,
         })?;
-        Ok(Published { id, position })
+        Ok(Published { id: outgoing.id, position })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reading a queue's lanes on a dedicated connection.
 
+use std::time::{Duration, Instant};
+
 use millstream_queue::{
     Dedicated, Entry, Lane, MalformedEntry, Position,
     keys::{QueueKeys, WORKERS},
@@ -15,6 +17,12 @@ use crate::settings::BLOCK;
 
 /// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
 const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
+
+/// With this many slots a third of them is a good batch: lanes need not be asked one by one.
+const PLENTY: usize = 384;
+
+/// How long lanes that were found empty are taken to be so: longer only while waiting for slots.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// An entry that was read.
 #[derive(Debug)]
@@ -46,14 +54,14 @@ pub(super) struct Reader {
     keys: QueueKeys,
     consumer: String,
     server: u32,
-    /// The last read found all lanes empty.
-    found_nothing: bool,
+    /// When a read brought less than it asked for, if the last one did.
+    found_empty: Option<Instant>,
 }
 
 impl Reader {
     pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32) -> Self {
         let (keys, consumer) = (lease.keys().clone(), lease.consumer().to_owned());
-        Self { connection, keys, consumer, server, found_nothing: false }
+        Self { connection, keys, consumer, server, found_empty: None }
     }
 
     /// The server's number of the connection, for `CLIENT UNBLOCK`.
@@ -61,28 +69,37 @@ impl Reader {
         self.connection.client_id
     }
 
-    /// Reads about `slots` jobs: lane by lane without blocking, and once all are empty, blocking on all of them. A count
-    /// is per stream, so a blocking read asks for a third each; with fewer than three slots it may bring two jobs too
-    /// many, which wait in hand for a slot.
+    /// Reads about `slots` jobs. While slots are scarce, lane by lane in the order of priority, without blocking; once
+    /// the lanes are empty, or where there are slots for whatever they hold, all at once, blocking. A count is per stream,
+    /// so a read of all asks for a third each; with fewer than three slots it may bring two jobs too many, which wait in
+    /// hand for a slot.
     pub(super) async fn read(&mut self, slots: usize) -> Result<Catch, RedisError> {
-        let mut all = Catch::default();
-        if !self.found_nothing {
-            let mut left = slots;
-            for lane in BY_PRIORITY {
-                let catch = self.send(self.command(left, None, &[lane], ">")).await?;
-                left = left.saturating_sub(catch.taken.len());
-                all.merge(catch);
-                if left == 0 || all.must_go_back {
-                    return Ok(all);
-                }
-            }
-        }
-        if all.is_empty() {
+        if slots >= PLENTY || self.lanes_are_empty() {
+            let count = (slots / BY_PRIORITY.len()).max(1);
             let block_ms = BLOCK.as_millis() as u64;
-            all = self.send(self.command((slots / 3).max(1), Some(block_ms), &BY_PRIORITY, ">")).await?;
+            let all = self.send(self.command(count, Some(block_ms), &BY_PRIORITY, ">")).await?;
+            self.note(all.len() < count);
+            return Ok(all);
         }
-        self.found_nothing = all.is_empty();
+        let mut all = Catch::default();
+        for lane in BY_PRIORITY {
+            let left = slots.saturating_sub(all.len());
+            if left == 0 || all.must_go_back {
+                return Ok(all);
+            }
+            all.merge(self.send(self.command(left, None, &[lane], ">")).await?);
+        }
+        self.note(all.len() < slots);
         Ok(all)
+    }
+
+    fn note(&mut self, is_empty: bool) {
+        self.found_empty = is_empty.then(Instant::now);
+    }
+
+    /// What was empty a moment ago counts as empty.
+    fn lanes_are_empty(&self) -> bool {
+        self.found_empty.is_some_and(|found| found.elapsed() < MOMENT)
     }
 
     /// Reads one suspect, if there is one.
@@ -166,8 +183,8 @@ impl Reader {
 }
 
 impl Catch {
-    fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.gone.is_empty()
+    fn len(&self) -> usize {
+        self.taken.len() + self.gone.len()
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {

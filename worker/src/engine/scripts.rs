@@ -15,7 +15,6 @@ macro_rules! script {
 }
 
 script!(REGISTER, "register.lua");
-script!(REGROUP, "regroup.lua");
 script!(BEAT, "beat.lua");
 script!(FINISH, "finish.lua");
 script!(PROMOTE, "promote.lua");
@@ -29,10 +28,9 @@ pub(super) fn register(keys: &QueueKeys, consumer: &str) -> ScriptInvocation<'st
     call
 }
 
+/// Makes the groups of lanes that were deleted.
 pub(super) fn regroup(keys: &QueueKeys) -> ScriptInvocation<'static> {
-    let mut call = REGROUP.prepare_invoke();
-    add_lanes(&mut call, keys).arg(WORKERS);
-    call
+    register(keys, "")
 }
 
 /// `stood_still`: consumers to fence, each with the counter at which it stands.

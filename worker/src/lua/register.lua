@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Enters a consumer among the living of a queue, and makes the groups that it reads with.
+-- Enters a consumer among the living of a queue, and makes the groups that it reads with; without a consumer, only the
+-- groups, after somebody deleted the lanes. What is in hand then is skipped by its holders.
 -- KEYS  alive, lanes (high, normal, low, suspect)
--- ARGV  consumer, group
+-- ARGV  consumer or '', group
 -- returns 'OK'
 -- Atomic, so that no consumer reads before it is alive. Groups start at 0: what was enqueued before counts.
 for lane = 2, 5 do
@@ -10,5 +11,7 @@ for lane = 2, 5 do
     return made
   end
 end
-redis.call('HSETNX', KEYS[1], ARGV[1], '1')
+if ARGV[1] ~= '' then
+  redis.call('HSETNX', KEYS[1], ARGV[1], '1')
+end
 return redis.status_reply('OK')
