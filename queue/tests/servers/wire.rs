@@ -226,7 +226,12 @@ async fn a_broadcast_is_as_documented() {
     let mut listener = stage.client.listen::<OrderPaid>().await.unwrap();
     let as_text = document.replace(r#""dataversion":2"#, r#""dataversion":"2""#);
     assert_ne!(as_text, document);
-    for sent in [&document, &as_text] {
+    // As the official Python SDK (cloudevents 2.2.0) writes it.
+    let sdk = concat!(
+        r#"{"specversion": "1.0", "id": "0190a5d3-7e1c-7abc-8def-0123456789ab", "source": "py", "type": "order_paid", "#,
+        r#""subject": "customer 7", "time": "2026-11-23T23:51:01.688390+00:00", "data": {"order": 7}, "dataversion": "2"}"#,
+    );
+    for sent in [&document, &as_text, sdk] {
         let _: i64 = stage.redis.ask(&["PUBLISH", &channel, sent]).await;
         let Heard::Event(event) = soon("the broadcast", listener.next()).await.unwrap() else { panic!("an event") };
         assert_eq!((event.data, event.version, event.position), (OrderPaid { order: 7 }, 2, None));
