@@ -25,8 +25,6 @@ pub(crate) const DEAD_KEPT: u64 = 10_000;
 pub(crate) const DEAD_KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// For how long a job that no worker understands is parked before it is dead.
 pub(crate) const PARKED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest blocking read.
-pub(crate) const BLOCK: Duration = Duration::from_secs(2);
 /// Entries and outcomes per script.
 pub(crate) const BATCH: usize = 512;
 
@@ -34,6 +32,12 @@ impl Settings {
     /// Between two beats: ten to a lease.
     pub(crate) fn beat_interval(self) -> Duration {
         self.lease / 10
+    }
+
+    /// Longest blocking read. Far shorter than a lease: a frozen worker's read must have ended before its jobs are given
+    /// to others, or the server would hand one of them to it once more.
+    pub(crate) fn block(self) -> Duration {
+        Duration::from_secs(2).min(self.lease / 5)
     }
 
     /// Looks at the others further apart than this prove nothing about them.

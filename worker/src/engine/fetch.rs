@@ -13,7 +13,7 @@ use super::{
     hands::{InHand, Place},
     lease::Lease,
 };
-use crate::settings::BLOCK;
+use crate::settings::BATCH;
 
 /// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
 const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
@@ -38,14 +38,23 @@ impl Taken {
     }
 }
 
+/// Why what was read must go back, as the server knew it just after the read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The consumer is not alive.
+    Fenced,
+    /// The queue is paused.
+    Paused,
+}
+
 /// What a read brought.
 #[derive(Debug, Default)]
 pub(super) struct Catch {
     pub(super) taken: Vec<Taken>,
     /// Entries that are pending although they no longer exist: to be acknowledged and counted.
     pub(super) gone: Vec<Place>,
-    /// The consumer was not alive, or the queue paused, when the server had answered: nothing may start.
-    pub(super) must_go_back: bool,
+    /// Nothing of it may start.
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// The reading end of one consumer.
@@ -56,12 +65,14 @@ pub(super) struct Reader {
     server: u32,
     /// When a read brought less than it asked for, if the last one did.
     found_empty: Option<Instant>,
+    block: Duration,
 }
 
 impl Reader {
-    pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32) -> Self {
+    /// `block` is how long a read may wait for jobs.
+    pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32, block: Duration) -> Self {
         let (keys, consumer) = (lease.keys().clone(), lease.consumer().to_owned());
-        Self { connection, keys, consumer, server, found_empty: None }
+        Self { connection, keys, consumer, server, found_empty: None, block }
     }
 
     /// The server's number of the connection, for `CLIENT UNBLOCK`.
@@ -76,7 +87,7 @@ impl Reader {
     pub(super) async fn read(&mut self, slots: usize) -> Result<Catch, RedisError> {
         if slots >= PLENTY || self.lanes_are_empty() {
             let count = (slots / BY_PRIORITY.len()).max(1);
-            let block_ms = BLOCK.as_millis() as u64;
+            let block_ms = self.block.as_millis() as u64;
             let all = self.send(self.command(count, Some(block_ms), &BY_PRIORITY, ">")).await?;
             self.note(all.len() < count);
             return Ok(all);
@@ -84,7 +95,7 @@ impl Reader {
         let mut all = Catch::default();
         for lane in BY_PRIORITY {
             let left = slots.saturating_sub(all.len());
-            if left == 0 || all.must_go_back {
+            if left == 0 || all.refusal.is_some() {
                 return Ok(all);
             }
             all.merge(self.send(self.command(left, None, &[lane], ">")).await?);
@@ -113,7 +124,7 @@ impl Reader {
         for lane in Lane::ALL {
             let mut behind = Position::START;
             loop {
-                let page = self.command(crate::settings::BATCH, None, &[lane], &behind.to_string());
+                let page = self.command(BATCH, None, &[lane], &behind.to_string());
                 let catch = self.send(page).await?;
                 let last = catch.places().map(|place| place.position).max();
                 all.merge(catch);
@@ -150,7 +161,12 @@ impl Reader {
     async fn send(&mut self, pipeline: Pipeline) -> Result<Catch, RedisError> {
         let (streams, is_alive, paused): (Value, bool, Option<String>) =
             pipeline.query_async(&mut self.connection.conn).await?;
-        let mut catch = Catch { must_go_back: !is_alive || paused.is_some(), ..Catch::default() };
+        let refusal = match (is_alive, paused) {
+            (false, _) => Some(Refusal::Fenced),
+            (true, Some(_)) => Some(Refusal::Paused),
+            (true, None) => None,
+        };
+        let mut catch = Catch { refusal, ..Catch::default() };
         let Value::Array(streams) = streams else { return Ok(catch) };
         for stream in streams {
             if let Value::Array(pair) = stream
@@ -194,6 +210,6 @@ impl Catch {
     fn merge(&mut self, other: Catch) {
         self.taken.extend(other.taken);
         self.gone.extend(other.gone);
-        self.must_go_back |= other.must_go_back;
+        self.refusal = other.refusal.or(self.refusal);
     }
 }

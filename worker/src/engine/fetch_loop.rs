@@ -10,11 +10,11 @@ use tracing::warn;
 use super::{
     epoch::Epoch,
     execute::{execute, is_suspect},
-    fetch::{Catch, Reader, Taken},
+    fetch::{Catch, Reader, Refusal, Taken},
     hands::Place,
     scripts::{self, Requeue},
 };
-use crate::settings::{BATCH, BLOCK};
+use crate::settings::BATCH;
 
 /// How often a blocked read is asked to end once the worker stops.
 const NUDGE: Duration = Duration::from_millis(100);
@@ -71,9 +71,10 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     async fn connect(&self) -> Result<Reader, Error> {
-        let connection = self.epoch.process.client.dedicated(BLOCK).await?;
+        let block = self.epoch.process.settings.block();
+        let connection = self.epoch.process.client.dedicated(block).await?;
         let server = self.epoch.servers.number(&connection.run_id);
-        Ok(Reader::new(connection, &self.epoch.lease, server))
+        Ok(Reader::new(connection, &self.epoch.lease, server, block))
     }
 
     /// One read. It is never dropped half-way: the server would hand out what nobody receives.
@@ -122,7 +123,13 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if !catch.gone.is_empty() {
             self.acknowledge_gone(&catch.gone).await;
         }
-        if catch.must_go_back || epoch.is_over() {
+        match catch.refusal {
+            Some(Refusal::Fenced) => epoch.lease.end(),
+            // Ahead of the promoter's next look at the settings, so that nothing is read and given back meanwhile.
+            Some(Refusal::Paused) => drop(epoch.paused.send_replace(true)),
+            None => {}
+        }
+        if catch.refusal.is_some() || epoch.is_over() {
             return self.give_back(catch.taken).await;
         }
         epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id())));
