@@ -63,6 +63,7 @@ pub use keys::Lane;
 pub use options::Options;
 pub use outcome::{Outcome, State};
 pub use push::{Push, PushAll};
+pub use recording::{Overflow, UNRECORDED_LIMIT};
 pub use retry::Retry;
 pub use server::ServerFacts;
 pub use signals::{Signal, Signals};

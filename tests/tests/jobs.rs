@@ -7,7 +7,7 @@ mod probe;
 use std::time::Duration;
 
 use chrono::Utc;
-use millstream_queue::{Client, Job, Lane, Priority, State};
+use millstream_queue::{Client, Job, Lane, Overflow, Priority, State};
 use millstream_tests::shared_redis;
 use millstream_worker::{Context, Error, Worker};
 use probe::{Act, Outcomes, QUEUE, Running, assert_empty, probe};
@@ -272,6 +272,59 @@ async fn a_paused_queue_starts_nothing_and_goes_on_when_it_is_not_paused_any_mor
     let outcome = outcomes.next().await;
     assert_eq!((outcome.state, outcome.attempt, outcome.run, outcome.crash), (State::Completed, 1, 2, 0));
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn fetching_pauses_while_no_recorder_takes_the_outcomes_and_goes_on_when_one_has() {
+    let client = probe::client(&shared_redis().await.unwrap()).await;
+    client.limit_unrecorded(QUEUE, 10, Overflow::Pause).await.unwrap();
+    let mut conn = client.connection().await.unwrap();
+    let keys = client.keys(QUEUE);
+    redis::cmd("HSET").arg(keys.control()).arg("done:outcomes").arg(10).exec_async(&mut conn).await.unwrap();
+    client.push(probe("ready", Act::Succeed)).await.unwrap();
+    client.push(probe("delayed", Act::Succeed)).after(Duration::from_millis(300)).await.unwrap();
+    let (worker, mut said) = probe::worker(&client);
+    let worker = Running::start(worker);
+    // The worker lives: what is due becomes ready.
+    let promoted = async {
+        while redis::cmd("XLEN").arg(keys.ready(Lane::Normal)).query_async::<u64>(&mut conn).await.unwrap() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(probe::PATIENCE, promoted).await.unwrap();
+    assert!(said.heard_so_far().is_empty(), "a job ran although its outcome could not be kept");
+
+    let mut conn = client.connection().await.unwrap();
+    redis::cmd("HSET").arg(keys.control()).arg("done:outcomes").arg(0).exec_async(&mut conn).await.unwrap();
+
+    said.wait_for("ended ready").await;
+    said.wait_for("ended delayed").await;
+    worker.stop().await;
+    assert_empty(&client).await;
+}
+
+#[tokio::test]
+async fn where_outcomes_may_be_dropped_the_oldest_are_and_they_are_counted() {
+    let client = probe::client(&shared_redis().await.unwrap()).await;
+    client.limit_unrecorded(QUEUE, 3, Overflow::Drop).await.unwrap();
+    let (worker, mut said) = probe::worker(&client);
+    let worker = Running::start(worker.concurrency(QUEUE, 1));
+    for i in 0..10 {
+        client.push(probe(&format!("{i}"), Act::Succeed)).await.unwrap();
+        said.wait_for(&format!("ended {i}")).await;
+    }
+    worker.stop().await;
+    let mut outcomes = Outcomes::of(&client);
+    let mut kept = Vec::new();
+    while kept.last() != Some(&b"\"9\"".to_vec()) {
+        kept.push(outcomes.next().await.result.unwrap());
+    }
+    let mut conn = client.connection().await.unwrap();
+    let mut counters = redis::cmd("HMGET");
+    counters.arg(client.keys(QUEUE).control()).arg("done:outcomes").arg("done:dropped");
+    let (waiting, dropped): (usize, usize) = counters.query_async(&mut conn).await.unwrap();
+    assert_eq!((waiting, waiting + dropped), (kept.len(), 10));
+    assert!(waiting <= 3, "{waiting} outcomes were kept where 3 may be");
 }
 
 #[tokio::test]

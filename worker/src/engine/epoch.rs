@@ -15,7 +15,7 @@ pub(super) struct Epoch<S> {
     pub(super) hands: Arc<Hands>,
     pub(super) servers: Arc<Servers>,
     pub(super) outcomes: mpsc::Sender<Finished>,
-    /// The queue is paused, as the promoter last read it.
+    /// Nothing may be fetched, as the promoter last read the settings; so also before it has read them.
     pub(super) paused: watch::Sender<bool>,
     /// The grace period is over: running handlers are cut off.
     pub(super) cut_off: CancellationToken,

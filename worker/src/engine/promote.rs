@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millstream_queue::{Error, Retry, Signals};
+use millstream_queue::{Error, Overflow, Retry, Signals, UNRECORDED_LIMIT};
+use tracing::warn;
 
 use super::{epoch::Epoch, scripts};
 
@@ -23,8 +24,7 @@ pub(super) async fn run<S>(epoch: Arc<Epoch<S>>, mut signals: Signals) {
             Ok((moved, _, _)) if moved == MOST => {} // more may be due
             Ok((_, next_due_ms, settings)) => {
                 retry.worked();
-                let is_paused = settings.iter().any(|(name, _)| name == "paused");
-                epoch.paused.send_if_modified(|paused| std::mem::replace(paused, is_paused) != is_paused);
+                obey(&epoch, &Control::read(&settings));
                 let wait = u64::try_from(next_due_ms).map_or(TICK, |ms| TICK.min(Duration::from_millis(ms)));
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
@@ -37,7 +37,60 @@ pub(super) async fn run<S>(epoch: Arc<Epoch<S>>, mut signals: Signals) {
     }
 }
 
+/// What the queue's control hash says about fetching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Control {
+    is_paused: bool,
+    /// As many outcomes wait for a recorder as may.
+    is_full: bool,
+}
+
+impl Control {
+    fn read(settings: &[(String, String)]) -> Self {
+        let find = |wanted: &str| settings.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let number = |name: &str| find(name).and_then(|value| value.parse::<i64>().ok());
+        let limit = number("done:limit").unwrap_or(UNRECORDED_LIMIT as i64);
+        let drops = find("done:overflow") == Some(Overflow::Drop.as_str());
+        Self {
+            is_paused: find("paused").is_some(),
+            is_full: !drops && number("done:outcomes").is_some_and(|waiting| waiting >= limit),
+        }
+    }
+}
+
+fn obey<S>(epoch: &Epoch<S>, control: &Control) {
+    let halts = control.is_paused || control.is_full;
+    let has_changed = epoch.paused.send_if_modified(|paused| std::mem::replace(paused, halts) != halts);
+    if has_changed && control.is_full {
+        warn!(queue = epoch.lease.queue(), "no recorder takes the outcomes: fetching pauses until one has caught up");
+    }
+}
+
 async fn promote<S>(epoch: &Epoch<S>) -> Result<Look, Error> {
     let mut conn = epoch.process.client.connection().await?;
     Ok(scripts::promote(epoch.lease.keys(), MOST).invoke_async(&mut conn).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Control {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Control::read(&settings.iter().map(own).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn nothing_set_halts_nothing() {
+        assert_eq!(read(&[("record", "1"), ("done:outcomes", "999999")]), Control { is_paused: false, is_full: false });
+    }
+
+    #[test]
+    fn outcomes_halt_fetching_at_their_limit_unless_the_oldest_are_dropped() {
+        assert!(read(&[("done:outcomes", "1000000")]).is_full);
+        assert!(read(&[("done:outcomes", "10"), ("done:limit", "10"), ("done:overflow", "pause")]).is_full);
+        assert!(!read(&[("done:outcomes", "9"), ("done:limit", "10")]).is_full);
+        assert!(!read(&[("done:outcomes", "10"), ("done:limit", "10"), ("done:overflow", "drop")]).is_full);
+        assert!(read(&[("paused", "1")]).is_paused);
+    }
 }

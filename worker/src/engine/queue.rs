@@ -83,7 +83,7 @@ impl Queue {
             hands: hands.clone(),
             servers,
             outcomes,
-            paused: watch::Sender::new(false),
+            paused: watch::Sender::new(true),
             cut_off: CancellationToken::new(),
         });
         let mut finishing = tokio::spawn(finisher.run());

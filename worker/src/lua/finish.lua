@@ -125,8 +125,21 @@ if missing then
 end
 if #pack > 0 and redis.call('HEXISTS', control, 'record') == 1 then
   redis.call('XADD', done, '*', 'n', outcomes, 'b', pack)
-  redis.call('HINCRBY', control, 'done:outcomes', outcomes)
   redis.call('HINCRBY', control, 'done:bytes', #pack)
+  local waiting = redis.call('HINCRBY', control, 'done:outcomes', outcomes)
+  local policy = redis.call('HMGET', control, 'done:overflow', 'done:limit')
+  local excess = policy[1] == 'drop' and waiting - tonumber(policy[2]) or 0
+  -- The newest pack stays, and one finish drops at most ten.
+  for _ = 1, 10 do
+    local oldest = excess > 0 and redis.call('XRANGE', done, '-', '+', 'COUNT', 2) or {}
+    if #oldest < 2 then break end
+    local dropped, fields = tonumber(oldest[1][2][2]), oldest[1][2]
+    redis.call('XDEL', done, oldest[1][1])
+    redis.call('HINCRBY', control, 'done:outcomes', -dropped)
+    redis.call('HINCRBY', control, 'done:bytes', -#fields[4])
+    redis.call('HINCRBY', control, 'done:dropped', dropped)
+    excess = excess - dropped
+  end
 end
 redis.call('HSET', alive, applied, ARGV[2])
 return redis.status_reply('OK')
