@@ -26,6 +26,16 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const BACKOFF: Backoff = Backoff::DEFAULT;
     /// What the durable history keeps. Default: everything.
     const HISTORY: History = History::All;
+
+    /// Turns a payload of an older version into the present one's shape, so that jobs enqueued before a deployment run after
+    /// it. Called where the stored version is below [`VERSION`](Job::VERSION). Default: the payload as it is.
+    ///
+    /// # Errors
+    /// What is wrong with the payload: a failed attempt.
+    fn upcast(payload: serde_json::Value, version: u32) -> Result<serde_json::Value, String> {
+        let _ = version;
+        Ok(payload)
+    }
 }
 
 /// Which jobs of a queue are fetched first.

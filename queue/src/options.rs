@@ -14,6 +14,9 @@ pub struct Options {
     /// Longest run of one attempt in milliseconds, instead of [`Job::TIMEOUT`](crate::Job::TIMEOUT).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Unix milliseconds after which the job is not started any more but recorded as expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
 }
 
 impl Options {
@@ -27,7 +30,7 @@ impl Options {
         if *self == Self::default() {
             return None;
         }
-        Some(serde_json::to_string(self).expect("two optional numbers are JSON"))
+        Some(serde_json::to_string(self).expect("optional numbers are JSON"))
     }
 
     pub(crate) fn timeout(&mut self, timeout: Duration) {

@@ -89,6 +89,12 @@ impl<J: Job> Push<'_, J> {
         self
     }
 
+    /// From `time` on the job is not started any more: it ends as expired.
+    pub fn expires(mut self, time: DateTime<Utc>) -> Self {
+        self.options.expires_ms = Some(time.timestamp_millis());
+        self
+    }
+
     /// An idempotency key: a second push under the same key within the
     /// [window](crate::ClientBuilder::dedup_window) stores nothing and returns the same id.
     pub fn id(mut self, key: impl Into<String>) -> Self {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{Context, Error, Failure, Result};
 
 /// Reads the payload, or fails, and gives the handler's future.
-type Run<S> = dyn Fn(&[u8], Context<S>) -> Result<Running> + Send + Sync;
+type Run<S> = dyn Fn(&Entry, Context<S>) -> Result<Running> + Send + Sync;
 type Running = Pin<Box<dyn Future<Output = Ran> + Send>>;
 
 /// What a handler's future yields: the result as JSON, none for `()`.
@@ -52,18 +52,26 @@ impl<S: Send + Sync + 'static> Handler<S> {
         F: Fn(J, Context<S>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        let run = move |body: &[u8], cx: Context<S>| -> Result<Running> {
-            let running = handler(decode::<J>(body)?, cx);
+        let run = move |entry: &Entry, cx: Context<S>| -> Result<Running> {
+            let running = handler(decode::<J>(entry)?, cx);
             Ok(Box::pin(async move { encode(&running.await?) }))
         };
         Self { kind: J::KIND, queue: J::QUEUE, policy: Policy::of::<J>(), run: Box::new(run) }
     }
 }
 
-fn decode<J: Job>(body: &[u8]) -> Result<J> {
+fn decode<J: Job>(entry: &Entry) -> Result<J> {
     // A unit struct is JSON's null; clients of other languages may leave the body empty.
-    let json = if body.is_empty() { b"null" } else { body };
-    serde_json::from_slice(json).map_err(|error| format!("the payload is no {}: {error}", J::KIND).into())
+    let json = if entry.body.is_empty() { b"null" } else { entry.body.as_slice() };
+    let job = if entry.version < J::VERSION {
+        serde_json::from_slice(json).map_err(|error| error.to_string()).and_then(|payload| {
+            let upcast = J::upcast(payload, entry.version)?;
+            serde_json::from_value(upcast).map_err(|error| error.to_string())
+        })
+    } else {
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    };
+    job.map_err(|error| format!("the payload in version {} is no {}: {error}", entry.version, J::KIND).into())
 }
 
 fn encode<R: Serialize>(result: &R) -> Ran {

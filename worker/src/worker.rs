@@ -66,6 +66,28 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// Registers a handler that blocks, such as one that computes: `fn(job: J, cx: Context<S>) -> worker::Result<R>`. It runs
+    /// on a thread for blocking work, off the runtime's own. A run that timed out, or was cut off, goes on unheeded until
+    /// the function returns.
+    pub fn handle_blocking<J, R, F>(self, handler: F) -> Self
+    where
+        J: Job,
+        R: Serialize + Send + 'static,
+        F: Fn(J, Context<S>) -> Result<R> + Send + Sync + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.handle(move |job: J, cx: Context<S>| {
+            let handler = handler.clone();
+            async move {
+                match tokio::task::spawn_blocking(move || handler(job, cx)).await {
+                    Ok(returned) => returned,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(error) => Err(error.into()), // the runtime shuts down
+                }
+            }
+        })
+    }
+
     /// How many jobs of `queue` run here at once, 1 to 100,000. Default: 16.
     pub fn concurrency(mut self, queue: impl Into<String>, jobs: usize) -> Self {
         self.concurrency.insert(queue.into(), jobs);

@@ -20,6 +20,8 @@ pub(super) enum Ending {
     Interrupted,
     /// No handler here understands it.
     Parked,
+    /// Not started: its expiry had passed.
+    Expired,
 }
 
 /// Where the job goes.
@@ -60,6 +62,9 @@ pub(super) fn decide(entry: &Entry, ending: &Ending, limits: Limits, jitter: f64
             over(State::Interrupted, Next::Ready, Some(reason))
         }
         Ending::Parked => park(entry, now_ms),
+        Ending::Expired => {
+            over(State::Expired, Next::Gone, Some("its expiry had passed before it could run".to_owned()))
+        }
         Ending::Failed(failure) => {
             let error = Some(failure.to_string());
             let is_last = entry.attempt >= limits.attempts;

@@ -33,6 +33,7 @@ async fn run_job<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, place: Place, 
     let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
     let options = Options::parse(entry.options.as_deref());
     let ending = match handler {
+        _ if options.expires_ms.is_some_and(|expires_ms| expires_ms <= started_us / 1000) => Ending::Expired,
         Some(handler) => {
             let timeout = options.timeout_ms.map_or(handler.policy.timeout, Duration::from_millis);
             let span = error_span!("job", kind = handler.kind, id = %entry.id, attempt = entry.attempt);
@@ -40,12 +41,13 @@ async fn run_job<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, place: Place, 
         }
         None => Ending::Parked,
     };
+    let has_started = !matches!(ending, Ending::Parked | Ending::Expired);
     let finished_us = now_us();
     let policy = handler.map(|handler| handler.policy);
     let limits = limits(policy, &options);
     let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
     report(&entry, &decision);
-    let run = Run { place, entry, decision, started_us: handler.map(|_| started_us), finished_us };
+    let run = Run { place, entry, decision, started_us: has_started.then_some(started_us), finished_us };
     Some(run.finished(epoch.lease.consumer(), policy, ending))
 }
 
@@ -58,7 +60,7 @@ async fn attempt<S: Send + Sync + 'static>(
 ) -> Option<Ending> {
     let process = &epoch.process;
     let cx = Context::new(process.app.clone(), process.client.clone(), epoch.lease.clone(), entry, timeout);
-    let running = AssertUnwindSafe(async { (handler.run)(&entry.body, cx)?.await }).catch_unwind();
+    let running = AssertUnwindSafe(async { (handler.run)(entry, cx)?.await }).catch_unwind();
     tokio::select! {
         biased;
         ended = tokio::time::timeout(timeout, running) => Some(match ended {
