@@ -134,8 +134,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let left = root.path().join(".dev/demo-1");
         fs::create_dir_all(&left).unwrap();
-        let sleep = |seconds: &str| Process::builder("sleep").arg(seconds).spawn().unwrap();
+        let sleep =
+            |seconds| Process::builder("sh").args(["-c", &format!("echo up; sleep {seconds}")]).spawn().unwrap();
         let (own, foreign) = (sleep("61.25"), sleep("62.5"));
+        for process in [&own, &foreign] {
+            // A process has its command line only a moment after its start.
+            process.wait_for_line(Duration::from_secs(10), |line| line == "up").await.unwrap();
+        }
         let recorded = format!("{}\t61.25\n{}\t61.25\nnot a line\n", own.pid(), foreign.pid());
         fs::write(left.join("processes"), recorded).unwrap();
 
