@@ -4,6 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use millstream_queue::{Lane, keys::WORKERS};
 use redis::ScriptInvocation;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{hands::Place, lease::Lease, scripts};
@@ -20,6 +21,8 @@ pub(super) struct Finished {
     /// The packed outcome; empty where the job type keeps none.
     pub(super) outcome: Vec<u8>,
     pub(super) step: Option<Step>,
+    /// Keeps other suspects of the process waiting until this one's finish is confirmed.
+    pub(super) _alone: Option<OwnedSemaphorePermit>,
 }
 
 /// A move of a job that is not over, or is dead.

@@ -113,7 +113,7 @@ impl Run {
             packed.reserve(200 + self.entry.body.len());
             self.outcome(consumer, history != History::Facts, ending).pack_into(&mut packed);
         }
-        Finished { place: self.place, job: self.entry.id, outcome: packed, step }
+        Finished { place: self.place, job: self.entry.id, outcome: packed, step, _alone: None }
     }
 
     /// The move that the job makes, as its next run will read it.
@@ -203,7 +203,7 @@ async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry
     }
     .pack_into(&mut outcome);
     let step = Some(Step::dead(Stored::pack_malformed(place.lane, &raw, &error)));
-    Some(Finished { place, job: id, outcome, step })
+    Some(Finished { place, job: id, outcome, step, _alone: None })
 }
 
 async fn read_raw<S>(epoch: &Epoch<S>, lane_key: &str, place: Place) -> Result<Vec<Value>, millstream_queue::Error> {

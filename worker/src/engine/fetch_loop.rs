@@ -4,10 +4,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use millstream_queue::{Error, Retry};
 use redis::RedisError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
 use super::{
+    batch::Finished,
     epoch::Epoch,
     execute::{execute, is_suspect},
     fetch::{Catch, Reader, Refusal, Taken},
@@ -133,10 +134,24 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             return self.give_back(catch.taken).await;
         }
         epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id())));
+        let mut too_many = Vec::new();
         for taken in catch.taken {
-            // Taken here, not in the task: the next look at the free slots must not count this one.
+            // Permits are taken here, not in the task: the next look at what is free must not count these.
+            let alone = if is_suspect(&taken) {
+                let Ok(permit) = epoch.process.suspects.clone().try_acquire_owned() else {
+                    too_many.push(taken);
+                    continue;
+                };
+                Some(permit)
+            } else {
+                None
+            };
             let slot = epoch.queue.slots.clone().try_acquire_owned().ok();
-            tokio::spawn(run_one(epoch.clone(), taken, slot));
+            tokio::spawn(run_one(epoch.clone(), taken, slot, alone));
+        }
+        if !too_many.is_empty() {
+            epoch.hands.release(too_many.iter().map(|taken| &taken.place));
+            self.give_back(too_many).await;
         }
     }
 
@@ -169,27 +184,24 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 }
 
-/// Runs one job in its slot, or in the next one where a read brought too many, and passes on how it ended.
+/// Runs one job in its slot, or in the next one where a read brought too many, and passes on how it ended. A suspect
+/// stays `alone` until its finish is confirmed: as long as it is pending, a crash would be blamed on it.
 async fn run_one<S: Send + Sync + 'static>(
     epoch: Arc<Epoch<S>>,
     taken: Taken,
     slot: Option<OwnedSemaphorePermit>,
-) -> Option<()> {
-    let _alone = if is_suspect(&taken) { Some(permit(&epoch.process.suspects).await?) } else { None };
-    let _slot = match slot {
-        Some(slot) => slot,
-        None => permit(&epoch.queue.slots).await?,
+    alone: Option<OwnedSemaphorePermit>,
+) {
+    let slot = match slot {
+        Some(slot) => Ok(slot),
+        None => epoch.queue.slots.clone().acquire_owned().await,
     };
-    if let Some(finished) = execute(&epoch, taken).await {
+    if slot.is_ok()
+        && let Some(finished) = execute(&epoch, taken).await
+    {
         // The finisher ends only with a fenced consumer, whose outcomes nobody accepts.
-        let _ = epoch.outcomes.send(finished).await;
+        let _ = epoch.outcomes.send(Finished { _alone: alone, ..finished }).await;
     }
-    Some(())
-}
-
-/// A permit; none only if the semaphore were closed, which nobody does.
-async fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    semaphore.clone().acquire_owned().await.ok()
 }
 
 /// Puts entries back into their lanes, where they are still pending for this consumer.
