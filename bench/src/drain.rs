@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -21,16 +21,17 @@ use crate::{
 };
 
 /// Jobs in hand at once.
-const CONCURRENCY: usize = 2048;
+pub(crate) const CONCURRENCY: usize = 2048;
 
-#[derive(Default)]
 struct Progress {
     left: AtomicU64,
+    first: OnceLock<Instant>,
     all_ran: Notify,
 }
 
 async fn do_nothing(job: Noop, cx: Context<Arc<Progress>>) -> worker::Result {
     std::hint::black_box(job);
+    cx.app.first.get_or_init(Instant::now);
     if cx.app.left.fetch_sub(1, Ordering::Relaxed) == 1 {
         cx.app.all_ran.notify_one();
     }
@@ -40,17 +41,39 @@ async fn do_nothing(job: Noop, cx: Context<Arc<Progress>>) -> worker::Result {
 /// Drain of no-op jobs whose history is kept, beside XREADGROUP + XACK + XDEL.
 pub(crate) async fn noop(setting: &Setting) -> Result<Figure> {
     let body = serde_json::to_vec(&Noop::new(0))?;
-    let pairs = Pairs::measure(setting.pairs, async || ours(setting).await, async || raw::drain(setting, &body).await);
+    let ours = async || {
+        fill(setting, setting.jobs).await?;
+        Ok(setting.jobs as f64 / drain(setting, setting.jobs).await?.in_all.as_secs_f64())
+    };
+    let pairs = Pairs::measure(setting.pairs, ours, async || raw::drain(setting, &body).await);
     Ok(Figure::new("drain.noop", "jobs/s", &pairs.await?))
 }
 
-async fn ours(setting: &Setting) -> Result<f64> {
+/// An empty server but for `jobs` jobs in a queue whose history is kept.
+pub(crate) async fn fill(setting: &Setting, jobs: u64) -> Result<()> {
     setting.clear().await?;
     setting.client.record(QUEUE).await?;
-    let job = Noop::new(0);
-    setting.client.push_all((0..setting.jobs).map(|_| job.clone())).await?;
+    push(setting, jobs).await
+}
 
-    let progress = Arc::new(Progress { left: AtomicU64::new(setting.jobs), all_ran: Notify::new() });
+/// Adds jobs to the queue.
+pub(crate) async fn push(setting: &Setting, jobs: u64) -> Result<()> {
+    let job = Noop::new(0);
+    setting.client.push_all((0..jobs).map(|_| job.clone())).await?;
+    Ok(())
+}
+
+/// How long it took until the last job was acknowledged.
+pub(crate) struct Drained {
+    /// From the start of the worker.
+    pub(crate) in_all: Duration,
+    /// From the start of the first job.
+    pub(crate) since_first: Duration,
+}
+
+/// Runs a worker until the `jobs` in the queue are done.
+pub(crate) async fn drain(setting: &Setting, jobs: u64) -> Result<Drained> {
+    let progress = Arc::new(Progress { left: jobs.into(), first: OnceLock::new(), all_ran: Notify::new() });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker =
         Worker::new(setting.client.clone(), progress.clone()).handle(do_nothing).concurrency(QUEUE, CONCURRENCY);
@@ -58,14 +81,15 @@ async fn ours(setting: &Setting) -> Result<f64> {
     let running = tokio::spawn(worker.run_until(stopped));
     progress.all_ran.notified().await;
     wait_until_acknowledged(setting).await?;
-    let elapsed = start.elapsed();
+    let end = Instant::now();
     let _ = stop.send(());
     running.await??;
-    Ok(setting.jobs as f64 / elapsed.as_secs_f64())
+    let first = progress.first.get().copied().unwrap_or(start);
+    Ok(Drained { in_all: end - start, since_first: end - first })
 }
 
 /// Until every job is out of its lane: the last finish is confirmed.
-async fn wait_until_acknowledged(setting: &Setting) -> Result<()> {
+pub(crate) async fn wait_until_acknowledged(setting: &Setting) -> Result<()> {
     let mut conn = setting.client.connection().await?;
     let lane = setting.client.keys(QUEUE).ready(Lane::Normal);
     loop {

@@ -3,24 +3,31 @@
 
 mod drain;
 mod enqueue;
+mod idle;
 mod latency;
+mod memory;
 mod pairs;
+mod promote;
 mod raw;
 mod report;
+mod scale;
 mod setting;
+mod subject;
+mod targets;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use report::{Figure, Report};
 use setting::Setting;
+use targets::{FIGURES, Target, names};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Millstream's speed, beside the raw limit of Redis in the same run.
+/// Millstream's speed and size, beside the raw limit of Redis in the same run.
 #[derive(Parser)]
-#[command(name = "./dev bench", after_help = "FIGURES: enqueue.bulk, drain.noop, latency.p50, latency.p99")]
+#[command(name = "./dev bench", after_help = format!("FIGURES: {}", names()), args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// The figures to measure [default: all]
     #[arg(value_name = "FIGURE")]
@@ -31,31 +38,30 @@ struct Arguments {
     /// Interleaved pairs (ours, limit, ours, limit …) per figure; the medians count
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=99))]
     pairs: u64,
-    /// Jobs per run of a throughput figure
+    /// Jobs per run of a throughput figure; where a million is measured, ten times as many
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     jobs: u64,
+    #[command(subcommand)]
+    subject: Option<subject::Subject>,
 }
-
-const NAMES: [&str; 4] = ["enqueue.bulk", "drain.noop", "latency.p50", "latency.p99"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(unknown) = arguments.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        anyhow::bail!("there is no figure {unknown:?}; the figures are {}", NAMES.join(", "));
+    if let Some(subject) = arguments.subject {
+        return subject.run().await;
+    }
+    if let Some(unknown) = arguments.names.iter().find(|name| Target::of(name).is_none()) {
+        bail!("there is no figure {unknown:?}; the figures are {}", names());
     }
     let wanted = |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|wanted| wanted == name);
     let setting = Setting::start(arguments.pairs, arguments.jobs).await?;
     let mut report = Report::new(&setting).await?;
-    if wanted("enqueue.bulk") {
-        report.add(enqueue::bulk(&setting).await?);
-    }
-    if wanted("drain.noop") {
-        report.add(drain::noop(&setting).await?);
-    }
-    if wanted("latency.p50") || wanted("latency.p99") {
-        let figures: [Figure; 2] = latency::of_a_steady_load(&setting).await?;
-        figures.into_iter().filter(|figure| wanted(figure.name)).for_each(|figure| report.add(figure));
+    for (name, _) in FIGURES {
+        if wanted(name) && !report.has(name) {
+            let figures = measure(name, &setting).await?;
+            figures.into_iter().filter(|figure| wanted(figure.name)).for_each(|figure| report.add(figure));
+        }
     }
     if arguments.json {
         report.print_json()?
@@ -63,4 +69,22 @@ async fn main() -> Result<()> {
         report.print_table()
     }
     Ok(())
+}
+
+/// The figure, together with those that the same measurement yields.
+async fn measure(name: &str, setting: &Setting) -> Result<Vec<Figure>> {
+    Ok(match name {
+        "enqueue.bulk" => vec![enqueue::bulk(setting).await?],
+        "enqueue.single" => vec![enqueue::single(setting).await?],
+        "drain.noop" => vec![drain::noop(setting).await?],
+        "drain.backlog" => vec![scale::backlog(setting).await?],
+        "drain.delayed_beside" => vec![scale::delayed_beside(setting).await?],
+        "latency.p50" | "latency.p99" => latency::of_a_steady_load(setting).await?.into(),
+        "memory.queued" => vec![memory::queued(setting).await?],
+        "memory.after_drain" => vec![memory::after_drain(setting).await?],
+        "worker.rss" => vec![memory::of_a_worker(setting).await?],
+        "idle.cpu" | "idle.commands" => idle::on_ten_queues(setting).await?.into(),
+        "promote.due" => vec![promote::due(setting).await?],
+        unknown => bail!("nothing measures {unknown:?}"),
+    })
 }

@@ -28,6 +28,23 @@ pub(crate) async fn enqueue(setting: &Setting, body: &[u8]) -> Result<f64> {
     Ok(setting.jobs as f64 / start.elapsed().as_secs_f64())
 }
 
+/// Entries of a body and an id.
+pub(crate) async fn bodies(setting: &Setting, body: &[u8]) -> Result<()> {
+    let mut conn = setting.raw().await?;
+    let mut left = setting.jobs as usize;
+    while left > 0 {
+        let mut pipeline = pipe();
+        let count = left.min(BATCH);
+        left -= count;
+        for _ in 0..count {
+            let id = uuid::Uuid::now_v7().to_string();
+            pipeline.cmd("XADD").arg(STREAM).arg("*").arg("body").arg(body).arg("id").arg(id).ignore();
+        }
+        pipeline.exec_async(&mut conn).await?;
+    }
+    Ok(())
+}
+
 /// Entries per second read by one connection and acknowledged and deleted by another.
 pub(crate) async fn drain(setting: &Setting, body: &[u8]) -> Result<f64> {
     enqueue(setting, body).await?;
@@ -96,5 +113,14 @@ pub(crate) async fn prepare(setting: &Setting) -> Result<()> {
 /// Adds one entry.
 pub(crate) async fn add(conn: &mut redis::aio::MultiplexedConnection, body: &[u8]) -> Result<()> {
     cmd("XADD").arg(STREAM).arg("*").arg("body").arg(body).exec_async(conn).await?;
+    Ok(())
+}
+
+/// Adds one entry with the fields and the id of a job.
+pub(crate) async fn add_job(conn: &mut redis::aio::MultiplexedConnection, body: &[u8]) -> Result<()> {
+    let id = uuid::Uuid::now_v7().to_string();
+    let mut add = cmd("XADD");
+    add.arg(STREAM).arg("*").arg("kind").arg("noop").arg("body").arg(body).arg("id").arg(id);
+    add.exec_async(conn).await?;
     Ok(())
 }

@@ -6,36 +6,56 @@ use serde::Serialize;
 use crate::{
     pairs::{Pairs, median},
     setting::Setting,
+    targets::Target,
 };
 
-/// One figure beside its limit. All values are medians over the pairs.
+/// One figure, beside its limit where it has one. Values are medians.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
-    /// The raw limit in the same unit.
-    pub(crate) limit: f64,
+    /// The raw limit in the same unit; absent where the target is a value.
+    pub(crate) limit: Option<f64>,
     /// The median of the pairs' ratios of value to limit.
-    pub(crate) ratio: f64,
-    /// The smallest and the largest ratio of a pair.
+    pub(crate) ratio: Option<f64>,
+    /// The smallest and the largest ratio of a pair; of the values where there is no limit.
     pub(crate) spread: [f64; 2],
+    /// How many pairs, or values, were measured.
     pub(crate) pairs: usize,
+    pub(crate) target: Option<Target>,
+    pub(crate) met: bool,
 }
 
 impl Figure {
+    /// A figure whose ratio to the limit counts.
     pub(crate) fn new(name: &'static str, unit: &'static str, pairs: &Pairs) -> Self {
         let ratios = pairs.ratios();
-        Self {
-            name,
-            unit,
-            value: median(&pairs.ours),
-            limit: median(&pairs.limits),
-            ratio: median(&ratios),
-            spread: [ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(0.0, f64::max)],
-            pairs: ratios.len(),
-        }
+        let (limit, ratio) = (Some(median(&pairs.limits)), Some(median(&ratios)));
+        Self { limit, ratio, spread: spread(&ratios), ..Self::value(name, unit, &pairs.ours) }.judged()
     }
+
+    /// A figure whose value counts.
+    pub(crate) fn value(name: &'static str, unit: &'static str, values: &[f64]) -> Self {
+        let (value, spread, pairs) = (median(values), spread(values), values.len());
+        let target = Target::of(name);
+        Self { name, value, unit, limit: None, ratio: None, spread, pairs, target, met: false }.judged()
+    }
+
+    fn judged(self) -> Self {
+        let reached = self.ratio.unwrap_or(self.value);
+        Self { met: self.target.is_some_and(|target| target.is_met(reached)), ..self }
+    }
+
+    /// The target and whether it is met, in words.
+    fn verdict(&self) -> String {
+        let word = if self.met { "met" } else { "not met" };
+        self.target.map_or_else(String::new, |target| format!("{target} {word}"))
+    }
+}
+
+fn spread(values: &[f64]) -> [f64; 2] {
+    [values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
 }
 
 /// A run of the bench.
@@ -73,9 +93,16 @@ impl Report {
         Ok(Self { machine, versions, figures: Vec::new() })
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.figures.iter().any(|figure| figure.name == name)
+    }
+
     /// Adds a figure, and shows on standard error that it is done.
     pub(crate) fn add(&mut self, figure: Figure) {
-        eprintln!("{}: {:.2} of the limit", figure.name, figure.ratio);
+        match figure.ratio {
+            Some(ratio) => eprintln!("{}: {ratio:.2} of the limit ({})", figure.name, figure.verdict()),
+            None => eprintln!("{}: {:.2} {} ({})", figure.name, figure.value, figure.unit, figure.verdict()),
+        }
         self.figures.push(figure);
     }
 
@@ -86,15 +113,26 @@ impl Report {
 
     pub(crate) fn print_table(&self) {
         println!("{} cores, {}, Redis {}", self.machine.cores, self.machine.cpu, self.versions.redis);
-        println!("{:<16} {:>12} {:>12} {:>7}   {:<15} unit", "figure", "ours", "limit", "ratio", "spread");
+        println!(
+            "{:<20} {:>12} {:>12} {:>7}   {:<19} {:<11} target",
+            "figure", "ours", "limit", "ratio", "spread", "unit"
+        );
         for figure in &self.figures {
-            let spread = format!("{:.2} to {:.2}", figure.spread[0], figure.spread[1]);
+            let limit = figure.limit.map_or_else(String::new, amount);
+            let ratio = figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+            let spread = format!("{} to {}", amount(figure.spread[0]), amount(figure.spread[1]));
+            let (value, verdict) = (amount(figure.value), figure.verdict());
             println!(
-                "{:<16} {:>12.0} {:>12.0} {:>7.2}   {spread:<15} {}",
-                figure.name, figure.value, figure.limit, figure.ratio, figure.unit
+                "{:<20} {value:>12} {limit:>12} {ratio:>7}   {spread:<19} {:<11} {verdict}",
+                figure.name, figure.unit
             );
         }
     }
+}
+
+/// With two digits behind the point where they matter.
+fn amount(value: f64) -> String {
+    if value.abs() < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
 
 /// As Linux names it; empty elsewhere.

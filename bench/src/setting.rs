@@ -1,6 +1,8 @@
 //! The server, the client and the sizes that all figures of a run share.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use millstream_queue::{Client, Job};
 use millstream_tests::Redis;
 use redis::aio::MultiplexedConnection;
@@ -35,7 +37,7 @@ pub(crate) struct Setting {
     pub(crate) client: Client,
     pub(crate) pairs: u64,
     pub(crate) jobs: u64,
-    _redis: Redis,
+    redis: Redis,
 }
 
 impl Setting {
@@ -43,12 +45,30 @@ impl Setting {
     pub(crate) async fn start(pairs: u64, jobs: u64) -> Result<Self> {
         let redis = Redis::start().await?;
         let client = Client::connect(&redis.url()).await?;
-        Ok(Self { client, pairs, jobs, _redis: redis })
+        Ok(Self { client, pairs, jobs, redis })
+    }
+
+    /// Where another process finds the server.
+    pub(crate) fn url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// What a backlog counts: a million unless `--jobs` says otherwise.
+    pub(crate) fn backlog(&self) -> u64 {
+        10 * self.jobs
+    }
+
+    /// Bytes of `used_memory`, once the server has given back the buffers of clients that are idle or gone.
+    pub(crate) async fn used_memory(&self) -> Result<f64> {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut conn = self.client.connection().await?;
+        let info: redis::InfoDict = redis::cmd("INFO").arg("memory").query_async(&mut conn).await?;
+        info.get("used_memory").context("INFO tells used_memory")
     }
 
     /// A connection like that of the raw limit: multiplexed, with a patient time-out.
     pub(crate) async fn raw(&self) -> Result<MultiplexedConnection> {
-        Ok(self.client.dedicated(std::time::Duration::from_secs(60)).await?.conn)
+        Ok(self.client.dedicated(Duration::from_secs(60)).await?.conn)
     }
 
     /// An empty server, so that no run pays for the one before.

@@ -1,0 +1,101 @@
+//! What jobs cost in memory, in Redis and in the worker.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use millstream_queue::Lane;
+use redis::Value;
+
+use crate::{
+    drain::{drain, fill, push},
+    pairs::Pairs,
+    raw,
+    report::Figure,
+    setting::{Noop, QUEUE, Setting},
+    subject::{self, resident_mb},
+};
+
+/// Between two looks at the worker's memory.
+const LOOK: Duration = Duration::from_millis(50);
+/// Packs that the stand-in of a recorder takes at once.
+const PACKS: usize = 100;
+
+/// Redis memory of a queued job beside that of a raw entry of the same body and an id.
+pub(crate) async fn queued(setting: &Setting) -> Result<Figure> {
+    let body = serde_json::to_vec(&Noop::new(0))?;
+    let ours = async || growth_per_job(setting, async || push(setting, setting.jobs).await).await;
+    let limit = async || growth_per_job(setting, async || raw::bodies(setting, &body).await).await;
+    // The same to the byte each time, but for buffers: pairs would tell nothing new.
+    Ok(Figure::new("memory.queued", "bytes/job", &Pairs::measure(1, ours, limit).await?))
+}
+
+async fn growth_per_job(setting: &Setting, fill: impl AsyncFn() -> Result<()>) -> Result<f64> {
+    setting.clear().await?;
+    let before = setting.used_memory().await?;
+    fill().await?;
+    Ok((setting.used_memory().await? - before) / setting.jobs as f64)
+}
+
+/// What Redis holds after 1,000,000 jobs were run and their history was taken out, above what it held before.
+pub(crate) async fn after_drain(setting: &Setting) -> Result<Figure> {
+    setting.clear().await?;
+    let before = setting.used_memory().await?;
+    fill(setting, setting.backlog()).await?;
+    drain(setting, setting.backlog()).await?;
+    let outcomes = take_history(setting).await?;
+    ensure!(outcomes == setting.backlog(), "{outcomes} outcomes of {} jobs", setting.backlog());
+    let growth = setting.used_memory().await? - before;
+    Ok(Figure::value("memory.after_drain", "MB", &[growth / 1e6]))
+}
+
+/// Takes all packs out of `done`, as a recorder does; how many outcomes they held.
+async fn take_history(setting: &Setting) -> Result<u64> {
+    let mut conn = setting.client.connection().await?;
+    let keys = setting.client.keys(QUEUE);
+    let counter = async |conn: &mut millstream_queue::Connection| {
+        redis::cmd("HGET").arg(keys.control()).arg("done:outcomes").query_async::<u64>(conn).await
+    };
+    let outcomes = counter(&mut conn).await?;
+    loop {
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(millstream_queue::keys::RECORDER).arg("bench").arg("COUNT").arg(PACKS);
+        let packs: redis::streams::StreamReadReply =
+            read.arg("STREAMS").arg(keys.done()).arg(">").query_async::<Value>(&mut conn).await.and_then(parsed)?;
+        let ids: Vec<String> = packs.keys.into_iter().flat_map(|key| key.ids).map(|pack| pack.id).collect();
+        if ids.is_empty() {
+            return Ok(outcomes - counter(&mut conn).await?);
+        }
+        setting.client.recorded(QUEUE, &ids).await?;
+    }
+}
+
+/// A group that has read everything answers nil.
+fn parsed(reply: Value) -> redis::RedisResult<redis::streams::StreamReadReply> {
+    match reply {
+        Value::Nil => Ok(redis::streams::StreamReadReply::default()),
+        reply => Ok(redis::from_redis_value(reply)?),
+    }
+}
+
+/// The largest resident memory of a worker process while it drains 1,000,000 jobs. The spread is that of the samples
+/// after the first tenth: whether it is flat.
+pub(crate) async fn of_a_worker(setting: &Setting) -> Result<Figure> {
+    fill(setting, setting.backlog()).await?;
+    let worker = subject::start("drain", &setting.url())?;
+    let mut conn = setting.client.connection().await?;
+    let lane = setting.client.keys(QUEUE).ready(Lane::Normal);
+    let (mut peak, mut later) = (0.0_f64, Vec::new());
+    loop {
+        let rss = resident_mb(worker.pid())?;
+        let left: u64 = redis::cmd("XLEN").arg(&lane).query_async(&mut conn).await?;
+        peak = peak.max(rss);
+        if left < setting.backlog() * 9 / 10 {
+            later.push(rss);
+        }
+        if left == 0 {
+            let spread = Figure::value("worker.rss", "MB", &later).spread;
+            return Ok(Figure { spread, ..Figure::value("worker.rss", "MB", &[peak]) });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
