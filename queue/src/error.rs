@@ -49,6 +49,22 @@ pub enum Error {
         /// The rule it breaks.
         rule: &'static str,
     },
+    /// A tag that is refused.
+    #[error("the tag {tag:?} is refused: {rule}")]
+    Tag {
+        /// The tag as it was given.
+        tag: String,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// A text that is no W3C traceparent.
+    #[error("{value:?} is no traceparent: {rule}")]
+    Traceparent {
+        /// The text as it was given, cut to 100 characters.
+        value: String,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
     /// A payload could not be turned into JSON.
     #[error("the payload of {name} can't be written as JSON: {source}")]
     Encode {

@@ -47,6 +47,8 @@ mod recording;
 mod retry;
 mod server;
 mod signals;
+mod tags;
+mod trace;
 
 pub use backoff::Backoff;
 pub use client::{Client, ClientBuilder};
@@ -67,3 +69,4 @@ pub use recording::{Overflow, UNRECORDED_LIMIT};
 pub use retry::Retry;
 pub use server::ServerFacts;
 pub use signals::{Signal, Signals};
+pub use trace::current_traceparent;

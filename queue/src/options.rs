@@ -2,21 +2,30 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-/// The options of one job that differ from its type's defaults, a JSON object on the wire.
+/// The options of one job that differ from its type's defaults, a JSON object on the wire. Members that can't be read
+/// count as absent, so that a newer writer's value takes none of the others with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Options {
     /// Failed attempts until the job is dead, instead of [`Job::ATTEMPTS`](crate::Job::ATTEMPTS).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub attempts: Option<u32>,
     /// Longest run of one attempt in milliseconds, instead of [`Job::TIMEOUT`](crate::Job::TIMEOUT).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub timeout_ms: Option<u64>,
     /// Unix milliseconds after which the job is not started any more but recorded as expired.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub expires_ms: Option<i64>,
+    /// Labels that the history keeps.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    pub tags: Vec<String>,
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(member: D) -> Result<T, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(member)?).unwrap_or_default())
 }
 
 impl Options {
@@ -30,12 +39,13 @@ impl Options {
         if *self == Self::default() {
             return None;
         }
-        Some(serde_json::to_string(self).expect("optional numbers are JSON"))
+        Some(serde_json::to_string(self).expect("numbers and texts are JSON"))
     }
+}
 
-    pub(crate) fn timeout(&mut self, timeout: Duration) {
-        self.timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-    }
+/// Whole milliseconds, as many as there can be at most.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -49,5 +59,11 @@ mod tests {
         assert_eq!(options.to_field().as_deref(), Some(r#"{"attempts":3}"#));
         assert_eq!(Options::parse(Some(r#"{"attempts":3,"of":"x"}"#)), options);
         assert_eq!(Options::parse(Some("garbage")), Options::default());
+    }
+
+    #[test]
+    fn what_can_not_be_read_takes_nothing_else_with_it() {
+        let options = Options::parse(Some(r#"{"attempts":"many","timeout_ms":-1,"tags":7,"expires_ms":5}"#));
+        assert_eq!(options, Options { expires_ms: Some(5), ..Options::default() });
     }
 }

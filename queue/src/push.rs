@@ -1,24 +1,24 @@
 //! Enqueuing: one job, or any number of them in bounded pipelines.
 
 mod all;
+mod chain;
 mod when;
 
 use std::{future::IntoFuture, sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use redis::{Cmd, RedisError, Script};
 use uuid::Uuid;
 
 pub use all::PushAll;
+use chain::{Chain, chained};
 use when::When;
 
 use crate::{
-    Client, Entry, Error, Job, Priority, Stored,
+    Client, Entry, Error, Job, Stored,
     client::BoxFuture,
     id,
     keys::{Lane, QueueKeys},
-    names,
-    options::Options,
 };
 
 static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/push.lua")));
@@ -28,10 +28,10 @@ impl Client {
     /// the id finds it again. Options are chained before `.await`.
     ///
     /// # Errors
-    /// Nothing is stored on [`Error::Name`], [`Error::Encode`], [`Error::TooLarge`], [`Error::Time`],
-    /// [`Error::Unreachable`] and [`Error::Redis`]; after [`Error::Indeterminate`] the job may or may not be stored.
+    /// Nothing is stored on [`Error::Name`], [`Error::Tag`], [`Error::Traceparent`], [`Error::Encode`],
+    /// [`Error::TooLarge`], [`Error::Time`], [`Error::Unreachable`] and [`Error::Redis`]; after [`Error::Indeterminate`] the job may or may not be stored.
     pub fn push<J: Job>(&self, job: J) -> Push<'_, J> {
-        Push { client: self, job, when: When::Now, priority: J::PRIORITY, options: Options::default(), key: None }
+        Push { client: self, job, chain: Chain::default(), key: None }
     }
 
     /// Puts many jobs into their queue, in pipelines of bounded size: memory stays constant however long the iterator.
@@ -52,48 +52,12 @@ impl Client {
 pub struct Push<'a, J> {
     client: &'a Client,
     job: J,
-    when: When,
-    priority: Priority,
-    options: Options,
+    chain: Chain,
     key: Option<String>,
 }
 
 impl<J: Job> Push<'_, J> {
-    /// Runs the job when `delay` has passed on the server's clock.
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.when = When::after(delay);
-        self
-    }
-
-    /// Runs the job at `time`; a time in the past means now.
-    pub fn at(mut self, time: DateTime<Utc>) -> Self {
-        self.when = When::at(time);
-        self
-    }
-
-    /// Overrides the job type's priority.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
-        self
-    }
-
-    /// Overrides the job type's number of attempts.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.options.attempts = Some(attempts);
-        self
-    }
-
-    /// Overrides the job type's time-out.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout(timeout);
-        self
-    }
-
-    /// From `time` on the job is not started any more: it ends as expired.
-    pub fn expires(mut self, time: DateTime<Utc>) -> Self {
-        self.options.expires_ms = Some(time.timestamp_millis());
-        self
-    }
+    chained!();
 
     /// An idempotency key: a second push under the same key within the
     /// [window](crate::ClientBuilder::dedup_window) stores nothing and returns the same id.
@@ -102,27 +66,23 @@ impl<J: Job> Push<'_, J> {
         self
     }
 
-    async fn push(self) -> Result<Uuid, Error> {
-        check_names::<J>()?;
+    async fn push(mut self) -> Result<Uuid, Error> {
+        let template = self.chain.template::<J>()?;
         let body = self.client.encode(J::KIND, &self.job)?;
         let now_ms = Utc::now().timestamp_millis();
         let id = match &self.key {
             Some(key) => id::keyed(self.client.namespace(), J::QUEUE, key),
             None => id::fresh(),
         };
-        let entry = entry::<J>(body, id, now_ms, &self.options);
-        let keys = self.client.keys(J::QUEUE);
-        let lane = self.priority.lane();
-        let sent = if self.key.is_none() && self.when == When::Now {
+        let entry = template.entry(body, id, now_ms);
+        let (keys, lane, when) = (self.client.keys(J::QUEUE), template.lane, self.chain.when);
+        let sent = if self.key.is_none() && when == When::Now {
             let mut conn = self.client.connection().await?;
             xadd(&keys.ready(lane), &entry).exec_async(&mut conn).await
         } else {
             let window = self.key.map(|_| self.client.dedup_window());
             let mut conn = self.client.connection().await?;
-            PushScript { keys: &keys, lane, when: self.when, window, now_ms }
-                .call(&entry)?
-                .invoke_async::<()>(&mut conn)
-                .await
+            PushScript { keys: &keys, lane, when, window, now_ms }.call(&entry)?.invoke_async::<()>(&mut conn).await
         };
         sent.map_err(|source| not_stored(id, source))?;
         Ok(id)
@@ -136,15 +96,6 @@ impl<'a, J: Job> IntoFuture for Push<'a, J> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.push())
     }
-}
-
-fn check_names<J: Job>() -> Result<(), Error> {
-    names::check("queue", J::QUEUE)?;
-    names::check("kind", J::KIND)
-}
-
-fn entry<J: Job>(body: Vec<u8>, id: Uuid, now_ms: i64, options: &Options) -> Entry {
-    Entry { version: J::VERSION, options: options.to_field(), ..Entry::new(J::KIND, body, id, now_ms) }
 }
 
 /// The plain push: one XADD, whose stream id tells when it was enqueued.

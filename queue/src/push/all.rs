@@ -1,13 +1,19 @@
 //! Many jobs: encoded while earlier pipelines are on their way, never more than a few of them at once.
 
-use std::{collections::VecDeque, future::IntoFuture, pin::pin, time::Duration};
+use std::{collections::VecDeque, future::IntoFuture, pin::pin};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use redis::Pipeline;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{PUSH, PushScript, check_names, entry, not_stored, when::When, xadd};
-use crate::{Client, Connection, Error, Job, Priority, client::BoxFuture, id, options::Options};
+use super::{
+    PUSH, PushScript,
+    chain::{Chain, Template, chained},
+    not_stored,
+    when::When,
+    xadd,
+};
+use crate::{Client, Connection, Error, Job, client::BoxFuture, id, keys::QueueKeys};
 
 /// Jobs in a pipeline, at most.
 const JOBS: usize = 512;
@@ -21,8 +27,7 @@ const IN_FLIGHT: usize = 3;
 pub struct PushAll<'a, I> {
     client: &'a Client,
     jobs: I,
-    when: When,
-    priority: Option<Priority>,
+    chain: Chain,
 }
 
 impl<'a, I> PushAll<'a, I>
@@ -31,38 +36,22 @@ where
     I::Item: Job,
 {
     pub(super) fn new(client: &'a Client, jobs: I) -> Self {
-        Self { client, jobs, when: When::Now, priority: None }
+        Self { client, jobs, chain: Chain::default() }
     }
 
-    /// Runs the jobs when `delay` has passed on the server's clock.
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.when = When::after(delay);
-        self
-    }
+    chained!();
 
-    /// Runs the jobs at `time`; a time in the past means now.
-    pub fn at(mut self, time: DateTime<Utc>) -> Self {
-        self.when = When::at(time);
-        self
-    }
-
-    /// Overrides the job type's priority.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = Some(priority);
-        self
-    }
-
-    async fn push(self) -> Result<u64, Error>
+    async fn push(mut self) -> Result<u64, Error>
     where
         I::IntoIter: Send,
     {
-        check_names::<I::Item>()?;
-        let mut jobs = self.jobs.into_iter();
         let writer = Writer {
             client: self.client,
-            when: self.when,
-            priority: self.priority.unwrap_or(<I::Item as Job>::PRIORITY),
+            keys: self.client.keys(<I::Item as Job>::QUEUE),
+            template: self.chain.template::<I::Item>()?,
+            when: self.chain.when,
         };
+        let mut jobs = self.jobs.into_iter();
         let mut in_flight: VecDeque<JoinHandle<Result<u64, Error>>> = VecDeque::new();
         let mut stored = 0;
         let mut line = None;
@@ -105,8 +94,9 @@ where
 
 struct Writer<'a> {
     client: &'a Client,
+    keys: QueueKeys,
+    template: Template,
     when: When,
-    priority: Priority,
 }
 
 struct Batch {
@@ -117,9 +107,8 @@ struct Batch {
 
 impl Writer<'_> {
     fn next_batch<J: Job>(&self, jobs: &mut impl Iterator<Item = J>) -> Result<Batch, Error> {
-        let keys = self.client.keys(J::QUEUE);
-        let lane = self.priority.lane();
-        let lane_key = keys.ready(lane);
+        let lane = self.template.lane;
+        let lane_key = self.keys.ready(lane);
         let now_ms = Utc::now().timestamp_millis();
         let mut batch = Batch { pipeline: Pipeline::with_capacity(JOBS), count: 0, first: uuid::Uuid::nil() };
         if self.when != When::Now {
@@ -130,14 +119,14 @@ impl Writer<'_> {
             let Some(job) = jobs.next() else { break };
             let body = self.client.encode(J::KIND, &job)?;
             bytes += body.len();
-            let entry = entry::<J>(body, id::fresh(), now_ms, &Options::default());
+            let entry = self.template.entry(body, id::fresh(), now_ms);
             if batch.count == 0 {
                 batch.first = entry.id;
             }
             if self.when == When::Now {
                 batch.pipeline.add_command(xadd(&lane_key, &entry)).ignore();
             } else {
-                let script = PushScript { keys: &keys, lane, when: self.when, window: None, now_ms };
+                let script = PushScript { keys: &self.keys, lane, when: self.when, window: None, now_ms };
                 batch.pipeline.invoke_script(&script.call(&entry)?).ignore();
             }
             batch.count += 1;

@@ -9,8 +9,9 @@ use crate::Error;
 /// The last millisecond of the year 9999: scores of sorted sets are exact far beyond it.
 const LATEST_MS: i64 = 253_402_300_799_999;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum When {
+    #[default]
     Now,
     /// Milliseconds from now, on the server's clock.
     After(u128),

@@ -50,6 +50,49 @@ async fn what_differs_from_the_defaults_is_written_in_the_documented_order() {
 }
 
 #[tokio::test]
+async fn many_jobs_take_the_same_options_as_one() {
+    let stage = stage().await;
+    let due = Utc.timestamp_millis_opt(4_000_000_000_000).unwrap();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    macro_rules! with_options {
+        ($push:expr) => {
+            $push
+                .priority(Priority::High)
+                .attempts(3)
+                .timeout(Duration::from_secs(2))
+                .expires(due)
+                .tags(["billing", "eu"])
+                .tags(["billing"])
+                .traceparent(trace)
+        };
+    }
+    let job = || Mail { to: "ann".into() };
+    with_options!(stage.client.push(job())).await.unwrap();
+    with_options!(stage.client.push(job()).id("by script")).await.unwrap();
+    with_options!(stage.client.push_all([job(), job()])).await.unwrap();
+    let entries = stage.redis.entries(&stage.lane(Lane::High)).await;
+    assert_eq!(entries.len(), 4);
+    for (_, fields) in entries {
+        let fields: std::collections::HashMap<_, _> = fields.into_iter().collect();
+        let options = r#"{"attempts":3,"timeout_ms":2000,"expires_ms":4000000000000,"tags":["billing","eu"]}"#;
+        assert_eq!((fields["opt"].as_str(), fields["tp"].as_str()), (options, trace));
+    }
+}
+
+#[tokio::test]
+async fn tags_and_traces_that_are_refused_store_nothing() {
+    let stage = stage().await;
+    let error = stage.client.push(Number(1)).tags(["fine", ""]).await.unwrap_err();
+    assert!(matches!(&error, Error::Tag { tag, .. } if tag.is_empty()), "{error}");
+    let seventeen = (0..17).map(|number| format!("t{number}"));
+    let error = stage.client.push_all([Number(1)]).tags(seventeen).await.unwrap_err();
+    assert!(matches!(&error, Error::Tag { tag, .. } if tag == "t16"), "{error}");
+    let error = stage.client.push(Number(1)).traceparent("00-abc").await.unwrap_err();
+    assert!(matches!(&error, Error::Traceparent { value, .. } if value == "00-abc"), "{error}");
+    assert_eq!(stage.redis.length(&stage.lane(Lane::Normal)).await, 0);
+}
+
+#[tokio::test]
 async fn the_priority_chooses_the_lane() {
     let stage = stage().await;
     for (priority, lane) in [(Priority::High, Lane::High), (Priority::Normal, Lane::Normal), (Priority::Low, Lane::Low)]

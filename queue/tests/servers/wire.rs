@@ -4,7 +4,7 @@ mod document;
 mod scripts;
 
 use millstream_queue::{
-    Client, Entry, Event, Heard, Job, Lane, Live, Outcome, Position, State, Stored, derived_id, keys,
+    Client, Entry, Event, Heard, Job, Lane, Live, Options, Outcome, Position, State, Stored, derived_id, keys,
 };
 use millstream_tests::Redis;
 use redis::Value;
@@ -108,6 +108,18 @@ fn an_entry_is_read_and_written_as_documented() {
     entry.each_field(true, |name, value| written.push((name, String::from_utf8_lossy(value).into_owned())));
     let written: Vec<_> = written.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(written, vector.pairs().collect::<Vec<_>>());
+}
+
+#[test]
+fn options_are_read_and_written_as_documented() {
+    for vector in vectors("options") {
+        let field = vector.get("opt").expect("a line");
+        assert_eq!(Options::parse(Some(field)).to_field().as_deref(), Some(field));
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(field).unwrap();
+        for member in members.keys() {
+            assert!(text().contains(&format!("| `{member}` |")), "{member} is not documented");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! What can be chained on a push, be it of one job or of many.
+
+use uuid::Uuid;
+
+use super::when::When;
+use crate::{Entry, Error, Job, Lane, Priority, names, options::Options, tags, trace};
+
+/// What was chained so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain {
+    pub(super) when: When,
+    pub(super) priority: Option<Priority>,
+    pub(super) options: Options,
+    pub(super) traceparent: Option<String>,
+}
+
+/// The methods of [`Push`](super::Push) and [`PushAll`](super::PushAll) alike, for types with a field `chain`.
+macro_rules! chained {
+    () => {
+        /// Due when `delay` has passed on the server's clock.
+        pub fn after(mut self, delay: std::time::Duration) -> Self {
+            self.chain.when = $crate::push::when::When::after(delay);
+            self
+        }
+
+        /// Due at `time`; a time in the past means now.
+        pub fn at(mut self, time: chrono::DateTime<chrono::Utc>) -> Self {
+            self.chain.when = $crate::push::when::When::at(time);
+            self
+        }
+
+        /// Overrides [`Job::PRIORITY`](crate::Job::PRIORITY).
+        pub fn priority(mut self, priority: $crate::Priority) -> Self {
+            self.chain.priority = Some(priority);
+            self
+        }
+
+        /// Overrides [`Job::ATTEMPTS`](crate::Job::ATTEMPTS). Zero counts as one.
+        pub fn attempts(mut self, attempts: u32) -> Self {
+            self.chain.options.attempts = Some(attempts);
+            self
+        }
+
+        /// Overrides [`Job::TIMEOUT`](crate::Job::TIMEOUT), the longest run of one attempt.
+        pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.chain.options.timeout_ms = Some($crate::options::millis(timeout));
+            self
+        }
+
+        /// From `time` on the job is not started any more: it ends as expired.
+        pub fn expires(mut self, time: chrono::DateTime<chrono::Utc>) -> Self {
+            self.chain.options.expires_ms = Some(time.timestamp_millis());
+            self
+        }
+
+        /// Labels that the history keeps, beside any given before: at most 16, each of 1 to 64 bytes without control
+        /// characters. One that is given twice counts once.
+        pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+            for tag in tags {
+                let tag = tag.into();
+                if !self.chain.options.tags.contains(&tag) {
+                    self.chain.options.tags.push(tag);
+                }
+            }
+            self
+        }
+
+        /// The trace that the job belongs to, a [W3C traceparent](https://www.w3.org/TR/trace-context/#traceparent-header).
+        /// Default: that of the current span, where the feature `opentelemetry` is on.
+        pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+            self.chain.traceparent = Some(traceparent.into());
+            self
+        }
+    };
+}
+pub(super) use chained;
+
+/// What the entries of one push have in common.
+pub(super) struct Template {
+    pub(super) lane: Lane,
+    kind: &'static str,
+    version: u32,
+    options: Option<String>,
+    traceparent: Option<String>,
+}
+
+impl Chain {
+    /// Checks everything that was chained, and the job type's names.
+    pub(super) fn template<J: Job>(&mut self) -> Result<Template, Error> {
+        names::check("queue", J::QUEUE)?;
+        names::check("kind", J::KIND)?;
+        tags::check(&self.options.tags)?;
+        let traceparent = match self.traceparent.take() {
+            Some(given) => Some(trace::check(given)?),
+            None => trace::current_traceparent(),
+        };
+        Ok(Template {
+            lane: self.priority.unwrap_or(J::PRIORITY).lane(),
+            kind: J::KIND,
+            version: J::VERSION,
+            options: self.options.to_field(),
+            traceparent,
+        })
+    }
+}
+
+impl Template {
+    pub(super) fn entry(&self, body: Vec<u8>, id: Uuid, now_ms: i64) -> Entry {
+        Entry {
+            version: self.version,
+            options: self.options.clone(),
+            traceparent: self.traceparent.clone(),
+            ..Entry::new(self.kind, body, id, now_ms)
+        }
+    }
+}
