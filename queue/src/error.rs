@@ -1,7 +1,11 @@
 //! What can go wrong between an application and its Redis.
 
+use std::time::Duration;
+
 use redis::RedisError;
 use uuid::Uuid;
+
+use crate::State;
 
 /// Every failure of this crate. Messages name the value that was wrong and what would be right; none holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +122,26 @@ pub enum Error {
         stored: u64,
         /// What went wrong.
         source: Box<Error>,
+    },
+    /// A job whose result was awaited ended without one.
+    #[error("the job {id} ended as {state}: {error}")]
+    NotCompleted {
+        /// The job.
+        id: Uuid,
+        /// Dead, cancelled or expired.
+        state: State,
+        /// Its last error, or the reason.
+        error: String,
+    },
+    /// The time to wait for a job's result is over.
+    #[error(
+        "no result of the job {id} within {waited:?}: it has not ended yet, or keeps none; push it with `.keep_result(…)`"
+    )]
+    NoResult {
+        /// The job.
+        id: Uuid,
+        /// How long was waited.
+        waited: Duration,
     },
     /// Redis refused or failed a command.
     #[error("Redis: {0}")]

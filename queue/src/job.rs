@@ -24,6 +24,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TIMEOUT: Duration = Duration::from_secs(30 * 60);
     /// Delay between a failed attempt and the next. Default: [`Backoff::DEFAULT`].
     const BACKOFF: Backoff = Backoff::DEFAULT;
+    /// For how long after its end a job's result is kept in Redis, for [`Client::result`](crate::Client::result). Default: not
+    /// at all; the history keeps it either way.
+    const KEEP_RESULT: Option<Duration> = None;
     /// What the durable history keeps. Default: everything.
     const HISTORY: History = History::All;
 

@@ -19,6 +19,10 @@ pub struct Options {
     /// Unix milliseconds after which the job is not started any more but recorded as expired.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub expires_ms: Option<i64>,
+    /// Milliseconds for which the result is kept once the job has ended; written also where that is the job type's
+    /// [`KEEP_RESULT`](crate::Job::KEEP_RESULT), for whoever ends the job without its worker.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
+    pub result_ms: Option<u64>,
     /// Labels that the history keeps.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub tags: Vec<String>,

@@ -3,7 +3,14 @@
 use uuid::Uuid;
 
 use super::when::When;
-use crate::{Entry, Error, Job, Lane, Priority, names, options::Options, tags, trace};
+use crate::{
+    Entry, Error, Job, Lane, Priority, names,
+    options::{Options, millis},
+    tags, trace,
+};
+
+/// Longest time for which a result is kept: a year. Redis refuses to expire what is too far away.
+const LONGEST_KEPT_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 
 /// What was chained so far.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +60,14 @@ macro_rules! chained {
             self
         }
 
+        /// Overrides [`Job::KEEP_RESULT`](crate::Job::KEEP_RESULT): what the handler returns, or how else the job ended, is
+        /// kept in Redis for `time` after the end, at most 366 days, for [`Client::result`](crate::Client::result). Zero: not at
+        /// all.
+        pub fn keep_result(mut self, time: std::time::Duration) -> Self {
+            self.chain.options.result_ms = Some($crate::options::millis(time));
+            self
+        }
+
         /// Labels that the history keeps, beside any given before: at most 16, each of 1 to 64 bytes without control
         /// characters. One that is given twice counts once.
         pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
@@ -90,6 +105,12 @@ impl Chain {
         names::check("queue", J::QUEUE)?;
         names::check("kind", J::KIND)?;
         tags::check(&self.options.tags)?;
+        self.options.result_ms = self
+            .options
+            .result_ms
+            .or(J::KEEP_RESULT.map(millis))
+            .filter(|kept| *kept > 0)
+            .map(|kept| kept.min(LONGEST_KEPT_MS));
         let traceparent = match self.traceparent.take() {
             Some(given) => Some(trace::check(given)?),
             None => trace::current_traceparent(),

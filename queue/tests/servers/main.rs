@@ -6,5 +6,6 @@ mod follow;
 mod listen;
 mod push;
 mod push_all;
+mod result;
 mod stage;
 mod wire;

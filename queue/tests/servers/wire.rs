@@ -4,7 +4,7 @@ mod document;
 mod scripts;
 
 use millstream_queue::{
-    Client, Entry, Event, Heard, Job, Lane, Live, Options, Outcome, Position, State, Stored, derived_id, keys,
+    Client, Entry, Event, Heard, Job, Lane, Live, Options, Outcome, Position, Progress, State, Stored, derived_id, keys,
 };
 use millstream_tests::Redis;
 use redis::Value;
@@ -87,6 +87,7 @@ fn the_documented_keys_are_the_ones_in_use() {
         mail.alive(),
         mail.control(),
         mail.signal(),
+        mail.job(Uuid::nil()).replace(&Uuid::nil().to_string(), "<id>"),
         mail.seen(7).replace('7', "<bucket>"),
         keys::event_log("ms", "order_paid"),
         keys::event_channel("ms", "order_paid"),
@@ -120,6 +121,16 @@ fn options_are_read_and_written_as_documented() {
             assert!(text().contains(&format!("| `{member}` |")), "{member} is not documented");
         }
     }
+}
+
+#[test]
+fn progress_is_read_and_written_as_documented() {
+    let vector = &vectors("progress")[0];
+    let json = vector.get("progress").expect("a line");
+    let progress = Progress::parse(json).expect("progress");
+    assert_eq!(progress, Progress::new(3, 10, "resizing"));
+    assert_eq!(progress.to_json(), json);
+    assert_eq!(Progress::parse(r#"{"done":1,"total":2,"note":null,"eta":5}"#), Some(Progress::new(1, 2, "")));
 }
 
 #[test]
