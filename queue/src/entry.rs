@@ -1,9 +1,9 @@
-//! A job as it lies in Redis: the fields of a ready stream's entry, and the packed form outside of streams.
+//! A job as it lies in a ready stream: the fields of its entry.
 
 use redis::Value;
 use uuid::Uuid;
 
-use crate::{id::derived_id, keys::Lane, msgpack};
+use crate::id::derived_id;
 
 /// A queued job: the fields of one stream entry. Absent fields have their defaults, so that a client in any language
 /// enqueues with `kind` and `body` alone.
@@ -185,60 +185,6 @@ fn invalid(field: &'static str, value: &[u8], expected: &'static str) -> Malform
 /// The Unix milliseconds in a stream id, 0 for what is no stream id.
 fn stream_time_ms(stream_id: &str) -> i64 {
     stream_id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(0)
-}
-
-/// A job outside of a stream, in `later:jobs` or `dead:jobs`: a MessagePack array of the number of the lane it came from
-/// or goes to, and the entry's fields, name after value; scripts hand them to XADD as they are.
-#[derive(Clone, Debug)]
-pub struct Stored<'a> {
-    /// The lane to return to.
-    pub lane: Lane,
-    /// The job.
-    pub entry: &'a Entry,
-    /// The last error, for dead jobs.
-    pub error: Option<&'a str>,
-}
-
-impl Stored<'_> {
-    /// The packed bytes.
-    pub fn pack(&self) -> Vec<u8> {
-        let mut count = 0;
-        let mut packed = Vec::with_capacity(128 + self.entry.body.len());
-        self.entry.each_field(true, |name, value| {
-            count += 2;
-            msgpack::text(&mut packed, name.as_bytes());
-            msgpack::text(&mut packed, value);
-        });
-        if let Some(error) = self.error {
-            count += 2;
-            msgpack::text(&mut packed, b"error");
-            msgpack::text(&mut packed, error.as_bytes());
-        }
-        pack_array(self.lane, count, &packed)
-    }
-
-    /// The packed bytes of a dead entry that can't be read as a job: its raw fields and what is wrong with them.
-    pub fn pack_malformed(lane: Lane, fields: &[Value], error: &str) -> Vec<u8> {
-        let mut count = 2;
-        let mut packed = Vec::new();
-        for field in fields {
-            if let Value::BulkString(bytes) = field {
-                count += 1;
-                msgpack::text(&mut packed, bytes);
-            }
-        }
-        msgpack::text(&mut packed, b"error");
-        msgpack::text(&mut packed, error.as_bytes());
-        pack_array(lane, count, &packed)
-    }
-}
-
-fn pack_array(lane: Lane, fields: u32, packed: &[u8]) -> Vec<u8> {
-    let mut array = Vec::with_capacity(packed.len() + 8);
-    msgpack::array(&mut array, fields + 1);
-    msgpack::integer(&mut array, i64::from(lane.index()));
-    array.extend_from_slice(packed);
-    array
 }
 
 #[cfg(test)]

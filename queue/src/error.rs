@@ -87,6 +87,16 @@ pub enum Error {
         /// What was wrong, with the place inside the payload.
         reason: String,
     },
+    /// A job type is unique by a field that this payload does not have.
+    #[error(
+        "a {kind} is unique by the field {field:?}, which its payload does not have; name a field that each payload has"
+    )]
+    UniqueField {
+        /// The job's kind.
+        kind: &'static str,
+        /// The field, or path of fields.
+        field: String,
+    },
     /// A payload is over the limit.
     #[error(
         "the payload of {name} is {size} bytes, the limit is {limit}; store the data elsewhere and push a reference to it"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Backoff, keys::Lane};
+use crate::{Backoff, Unique, keys::Lane};
 
 /// A unit of background work: plain data, apart from the handler that runs it.
 ///
@@ -27,6 +27,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// For how long after its end a job's result is kept in Redis, for [`Client::result`](crate::Client::result). Default: not
     /// at all; the history keeps it either way.
     const KEEP_RESULT: Option<Duration> = None;
+    /// Whether a second job with the same payload is kept out, see [`Unique`]. Default: no.
+    const UNIQUE: Option<Unique> = None;
     /// What the durable history keeps. Default: everything.
     const HISTORY: History = History::All;
 

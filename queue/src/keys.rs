@@ -66,6 +66,11 @@ impl QueueKeys {
         Self { prefix: format!("{namespace}:{{{queue}}}:") }
     }
 
+    /// What all keys of the queue begin with, for scripts that make the names of unique keys and of job hashes.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn key(&self, name: &str) -> String {
         [&self.prefix, name].concat()
     }
@@ -101,6 +106,14 @@ impl QueueKeys {
     /// Set: ids enqueued under a caller's key in one bucket of the idempotency window.
     pub fn seen(&self, bucket: i64) -> String {
         self.key(&format!("seen:{bucket}"))
+    }
+    /// String: the job that holds a unique key, as `<id> <until> <place>`.
+    pub fn unique(&self, digest: &str) -> String {
+        self.key(&format!("unique:{digest}"))
+    }
+    /// Zset: ids of jobs to drop when met, by the time of the request in Unix milliseconds.
+    pub fn cancel(&self) -> String {
+        self.key("cancel")
     }
     /// Hash with a TTL: progress, result and checkpoint of one job.
     pub fn job(&self, id: Uuid) -> String {
@@ -151,6 +164,8 @@ mod tests {
         assert_eq!(keys.done(), "ms:{mail}:done");
         assert_eq!(keys.alive(), "ms:{mail}:alive");
         assert_eq!(keys.seen(3), "ms:{mail}:seen:3");
+        assert_eq!(keys.unique("d1g"), "ms:{mail}:unique:d1g");
+        assert_eq!(keys.cancel(), "ms:{mail}:cancel");
         assert_eq!(keys.signal(), "ms:{mail}:signal");
         assert_eq!(event_log("ms", "order_paid"), "ms:{event:order_paid}:log");
         assert_eq!(event_channel("ms", "cursor_moved"), "ms:{event:cursor_moved}");

@@ -29,11 +29,14 @@
 //! language can enqueue with one `XADD`.
 
 mod backoff;
+mod cancel;
 mod client;
 mod connection;
+mod dead;
 mod entry;
 mod error;
 mod event;
+mod filter;
 mod id;
 mod job;
 mod json;
@@ -47,20 +50,26 @@ mod recording;
 mod report;
 mod result;
 mod retry;
+pub mod scripts;
 mod server;
 mod signals;
+mod stored;
 mod tags;
 mod trace;
+mod unique;
 
 pub use backoff::Backoff;
+pub use cancel::{Cancel, CancelAll, Cancelled};
 pub use client::{Client, ClientBuilder};
 pub use connection::{Connection, Dedicated};
-pub use entry::{Entry, MalformedEntry, Stored};
+pub use dead::{DeadJob, DeadLetters};
+pub use entry::{Entry, MalformedEntry};
 pub use error::Error;
 pub use event::{
     Broadcast, Consume, Consumer, Delivery, Envelope, Event, Follow, Follower, Heard, Listen, Listener, Live, Position,
     Publish, Published,
 };
+pub use filter::Filter;
 pub use id::derived_id;
 pub use job::{History, Job, Priority};
 pub use keys::Lane;
@@ -73,4 +82,6 @@ pub use result::JobResult;
 pub use retry::Retry;
 pub use server::ServerFacts;
 pub use signals::{Signal, Signals};
+pub use stored::Stored;
 pub use trace::current_traceparent;
+pub use unique::{Conflict, Unique, UniqueKey, Until};

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::UniqueKey;
 
 /// The options of one job that differ from its type's defaults, a JSON object on the wire. Members that can't be read
 /// count as absent, so that a newer writer's value takes none of the others with it.
@@ -26,6 +29,12 @@ pub struct Options {
     /// Labels that the history keeps.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub tags: Vec<String>,
+    /// The unique key that the job holds.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
+    pub unique: Option<UniqueKey>,
+    /// The dead job whose next life this is.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
+    pub of: Option<Uuid>,
 }
 
 fn or_default<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(member: D) -> Result<T, D::Error> {

@@ -19,16 +19,18 @@ use crate::{
     client::BoxFuture,
     id,
     keys::{Lane, QueueKeys},
+    scripts,
+    unique::{Unique, UniqueKey},
 };
 
-static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/push.lua")));
+static PUSH: LazyLock<Script> = LazyLock::new(|| scripts::with_jobs(include_str!("lua/push.lua")));
 
 impl Client {
     /// Puts a job into its queue. When this returns, the job is in Redis, as durable as the server's persistence is;
     /// the id finds it again. Options are chained before `.await`.
     ///
     /// # Errors
-    /// Nothing is stored on [`Error::Name`], [`Error::Tag`], [`Error::Traceparent`], [`Error::Encode`],
+    /// Nothing is stored on [`Error::Name`], [`Error::Tag`], [`Error::Traceparent`], [`Error::UniqueField`], [`Error::Encode`],
     /// [`Error::TooLarge`], [`Error::Time`], [`Error::Unreachable`] and [`Error::Redis`]; after [`Error::Indeterminate`] the job may or may not be stored.
     pub fn push<J: Job>(&self, job: J) -> Push<'_, J> {
         Push { client: self, job, chain: Chain::default(), key: None }
@@ -74,18 +76,18 @@ impl<J: Job> Push<'_, J> {
             Some(key) => id::keyed(self.client.namespace(), J::QUEUE, key),
             None => id::fresh(),
         };
-        let entry = template.entry(body, id, now_ms);
-        let (keys, lane, when) = (self.client.keys(J::QUEUE), template.lane, self.chain.when);
-        let sent = if self.key.is_none() && when == When::Now {
-            let mut conn = self.client.connection().await?;
-            xadd(&keys.ready(lane), &entry).exec_async(&mut conn).await
+        let (entry, unique_key) = template.entry(body, id, now_ms)?;
+        let (keys, lane, when, unique) = (self.client.keys(J::QUEUE), template.lane, self.chain.when, template.unique);
+        let mut conn = self.client.connection().await?;
+        let sent = if self.key.is_none() && when == When::Now && unique.is_none() {
+            xadd(&keys.ready(lane), &entry).exec_async(&mut conn).await.map(|()| id)
         } else {
             let window = self.key.map(|_| self.client.dedup_window());
-            let mut conn = self.client.connection().await?;
-            PushScript { keys: &keys, lane, when, window, now_ms }.call(&entry)?.invoke_async::<()>(&mut conn).await
+            let script = PushScript { keys: &keys, lane, when, window, now_ms, unique };
+            let pushed = script.call(&entry, unique_key)?.invoke_async::<Pushed>(&mut conn).await;
+            pushed.map(|(_, standing)| Uuid::try_parse(&standing).unwrap_or(id))
         };
-        sent.map_err(|source| not_stored(id, source))?;
-        Ok(id)
+        sent.map_err(|source| not_stored(id, source))
     }
 }
 
@@ -108,7 +110,10 @@ fn xadd(lane_key: &str, entry: &Entry) -> Cmd {
     command
 }
 
-/// The push that needs a script: under an idempotency key, or for later.
+/// What the script answers: 1 where the job was stored or changed a waiting one, and the id of the job that stands.
+type Pushed = (u64, String);
+
+/// The push that needs a script: under an idempotency key, with a unique key, or for later.
 struct PushScript<'a> {
     keys: &'a QueueKeys,
     lane: Lane,
@@ -116,12 +121,17 @@ struct PushScript<'a> {
     /// The idempotency window, where the job has a key.
     window: Option<Duration>,
     now_ms: i64,
+    unique: Option<Unique>,
 }
 
 impl PushScript<'_> {
-    fn call(&self, entry: &Entry) -> Result<redis::ScriptInvocation<'static>, Error> {
+    fn call(&self, entry: &Entry, unique_key: Option<UniqueKey>) -> Result<redis::ScriptInvocation<'static>, Error> {
         let mut call = PUSH.key(self.keys.ready(self.lane));
         call.key(self.keys.later()).key(self.keys.later_jobs());
+        let unique = self.unique.zip(unique_key);
+        if let Some((_, held)) = &unique {
+            call.key(self.keys.unique(&held.key));
+        }
         let window_ms = self.window.map_or(0, |window| window.as_millis() as i64);
         if window_ms > 0 {
             let bucket = self.now_ms / window_ms;
@@ -131,7 +141,10 @@ impl PushScript<'_> {
         }
         let (kind, ms) = self.when.argument()?;
         call.arg(entry.id.to_string()).arg(kind).arg(ms).arg(window_ms).arg(self.keys.signal());
-        call.arg(Stored { lane: self.lane, entry, error: None }.pack());
+        call.arg(Stored { lane: self.lane, entry, error: None }.pack()).arg(self.keys.prefix());
+        if let Some((unique, held)) = unique {
+            call.arg(held.until.as_str()).arg(unique.time_ms()).arg(unique.conflict().as_str());
+        }
         Ok(call)
     }
 }

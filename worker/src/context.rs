@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use millstream_queue::{Client, Entry};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::Lease;
@@ -16,6 +17,7 @@ pub struct Context<S> {
     pub client: Client,
     facts: Facts,
     lease: Arc<Lease>,
+    cancel: CancellationToken,
 }
 
 /// What is known of a run when it starts.
@@ -29,9 +31,16 @@ struct Facts {
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(app: Arc<S>, client: Client, lease: Arc<Lease>, entry: &Entry, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        app: Arc<S>,
+        client: Client,
+        lease: Arc<Lease>,
+        entry: &Entry,
+        timeout: Duration,
+        cancel: CancellationToken,
+    ) -> Self {
         let facts = Facts { id: entry.id, attempt: entry.attempt, run: entry.run, enqueued_ms: entry.at_ms, timeout };
-        Self { app, client, facts, lease }
+        Self { app, client, facts, lease, cancel }
     }
 
     /// The job's id.
@@ -64,6 +73,17 @@ impl<S> Context<S> {
         self.facts.timeout
     }
 
+    /// Resolves when someone asked to cancel the job. The handler may then tidy up for a second; however it ends, the job is
+    /// recorded as cancelled. A blocking handler that never asks goes on unheeded.
+    pub async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+
+    /// Whether someone asked to cancel the job.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     /// Resolves when this process may be losing its lease, so that others may take over its jobs: before anyone does.
     pub async fn lost(&self) {
         self.lease.lost().await;
@@ -77,6 +97,7 @@ impl<S> Clone for Context<S> {
             client: self.client.clone(),
             facts: self.facts.clone(),
             lease: self.lease.clone(),
+            cancel: self.cancel.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod beat;
+mod cancel;
 mod decide;
 mod epoch;
 mod execute;

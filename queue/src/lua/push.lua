@@ -1,33 +1,88 @@
 #!lua
--- Enqueues one job under an idempotency key, for later, or both.
--- KEYS  the lane's stream, later, later:jobs, then with a window: seen (this bucket, the one before, the one after)
--- ARGV  id, 'now' | 'after' | 'at', ms (of the delay or of the Unix time), window in ms or 0, signal channel, packed job
--- returns 1 when stored, 0 when the id was seen within the window
+-- Enqueues one job under an idempotency key, with a unique key, for later, or any of these together.
+-- KEYS  the lane's stream, later, later:jobs, with a unique key: it, then with a window: seen (this bucket, the one before,
+--       the one after)
+-- ARGV  id, 'now' | 'after' | 'at', ms (of the delay or of the Unix time), window in ms or 0, signal channel, packed job,
+--       prefix of the queue's keys, then with a unique key: 'started' | 'finished' | 'time', ms for which a key of a 'time' is
+--       taken, 'keep' | 'replace' | 'debounce'
+-- returns {1 when stored or put in place of a waiting job, else 0; id of the job that stands}
 -- Atomic, so that two pushes under one key store one job, and no delayed job is without its body or its time.
 local id, when, ms, window, signal, packed = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
-for bucket = 4, #KEYS do
+local lane_key, later, later_jobs = KEYS[1], KEYS[2], KEYS[3]
+local prefix, till, unique_ms, conflict = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local unique_key, first_seen = till and KEYS[4], till and 5 or 4
+for bucket = first_seen, #KEYS do
   if redis.call('SISMEMBER', KEYS[bucket], id) == 1 then
-    return 0
+    return { 0, id }
   end
 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local list = cmsgpack.unpack(packed)
+local job, lane = fields_of(list, 2), list[1]
 local due = now
 if when == 'after' then due = now + ms end
 if when == 'at' then due = ms end
 
+-- The job of a ready lane at `place`, if it was not handed out yet.
+local function undelivered(place)
+  local number, stream_id = string.match(place, '^(%S+) (%S+)$')
+  local key = prefix .. 'ready:' .. (({ 'high', 'normal', 'low', 'suspect' })[tonumber(number) + 1] or '')
+  local entry = redis.call('XRANGE', key, stream_id, stream_id)[1]
+  local pending = entry and redis.pcall('XPENDING', key, 'workers', stream_id, stream_id, 1)
+  return entry and fields_of(entry[2], 1), pending and not pending.err and #pending > 0, key, stream_id
+end
+
+local is_new, kept_ttl = true, nil
+local held = unique_key and redis.call('GET', unique_key)
+if held then
+  local holder, held_till, place = unique_holder(held)
+  local old, is_running, key, stream_id
+  if place == 'later' then
+    local waiting = redis.call('HGET', later_jobs, holder)
+    old = waiting and fields_of(cmsgpack.unpack(waiting), 2)
+  else
+    old, is_running, key, stream_id = undelivered(place)
+  end
+  local can_change = old and not is_running and conflict ~= 'keep'
+  if not can_change and (old or held_till == 'time') then
+    return { 0, holder }
+  end
+  is_new = not can_change
+  if can_change then
+    -- The waiting job takes the new payload and options under its own id; a debounced one waits anew.
+    if place == 'later' then
+      if conflict == 'replace' then due = tonumber(redis.call('ZSCORE', later, holder)) or due end
+      redis.call('ZREM', later, holder)
+      redis.call('HDEL', later_jobs, holder)
+    else
+      if conflict == 'replace' then due = now end
+      redis.call('XDEL', key, stream_id)
+    end
+    id, job.id, job.run = holder, holder, old.run
+    packed = cmsgpack.pack({ lane, unpack(list_of(job)) })
+    if till == 'time' and conflict == 'replace' then kept_ttl = redis.call('PTTL', unique_key) end
+  end
+  -- Else the key's job is gone without having freed it: the new one takes it over.
+end
+
+local place = 'later'
 if due <= now then
-  local job = cmsgpack.unpack(packed)
-  redis.call('XADD', KEYS[1], '*', unpack(job, 2))
+  place = lane .. ' ' .. redis.call('XADD', lane_key, '*', unpack(list_of(job)))
 else
-  redis.call('HSET', KEYS[3], id, packed)
-  redis.call('ZADD', KEYS[2], string.format('%.0f', due), id)
-  if redis.call('ZRANGE', KEYS[2], 0, 0)[1] == id then
+  redis.call('HSET', later_jobs, id, packed)
+  redis.call('ZADD', later, string.format('%.0f', due), id)
+  if redis.call('ZRANGE', later, 0, 0)[1] == id then
     redis.call('PUBLISH', signal, 'due')
   end
 end
-if window > 0 then
-  redis.call('SADD', KEYS[4], id)
-  redis.call('PEXPIRE', KEYS[4], 2 * window)
+if unique_key then
+  local ttl = till == 'time' and (kept_ttl or unique_ms) or math.max(due - now, 0) + UNIQUE_KEPT
+  redis.call('SET', unique_key, id .. ' ' .. till .. ' ' .. place, 'PX', string.format('%.0f', math.max(ttl, 1)))
 end
-return 1
+-- A change is no job of its own: pushed once more under its key, it changes the waiting job once more.
+if window > 0 and is_new then
+  local seen = KEYS[first_seen]
+  redis.call('SADD', seen, id)
+  redis.call('PEXPIRE', seen, 2 * window)
+end
+return { 1, id }

@@ -7,7 +7,7 @@ use redis::Pipeline;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    PUSH, PushScript,
+    PUSH, PushScript, Pushed,
     chain::{Chain, Template, chained},
     not_stored,
     when::When,
@@ -111,7 +111,8 @@ impl Writer<'_> {
         let lane_key = self.keys.ready(lane);
         let now_ms = Utc::now().timestamp_millis();
         let mut batch = Batch { pipeline: Pipeline::with_capacity(JOBS), count: 0, first: uuid::Uuid::nil() };
-        if self.when != When::Now {
+        let by_script = self.when != When::Now || self.template.unique.is_some();
+        if by_script {
             batch.pipeline.load_script(&PUSH).ignore();
         }
         let mut bytes = 0;
@@ -119,15 +120,16 @@ impl Writer<'_> {
             let Some(job) = jobs.next() else { break };
             let body = self.client.encode(J::KIND, &job)?;
             bytes += body.len();
-            let entry = self.template.entry(body, id::fresh(), now_ms);
+            let (entry, unique_key) = self.template.entry(body, id::fresh(), now_ms)?;
             if batch.count == 0 {
                 batch.first = entry.id;
             }
-            if self.when == When::Now {
-                batch.pipeline.add_command(xadd(&lane_key, &entry)).ignore();
+            if by_script {
+                let (when, unique) = (self.when, self.template.unique);
+                let script = PushScript { keys: &self.keys, lane, when, window: None, now_ms, unique };
+                batch.pipeline.invoke_script(&script.call(&entry, unique_key)?);
             } else {
-                let script = PushScript { keys: &self.keys, lane, when: self.when, window: None, now_ms };
-                batch.pipeline.invoke_script(&script.call(&entry)?).ignore();
+                batch.pipeline.add_command(xadd(&lane_key, &entry)).ignore();
             }
             batch.count += 1;
         }
@@ -148,7 +150,7 @@ impl Batch {
             if let Some(turn) = turn {
                 let _ = turn.await; // an error: the one before is over
             }
-            let mut sending = pin!(self.pipeline.exec_async(&mut conn));
+            let mut sending = pin!(self.pipeline.query_async::<Vec<Pushed>>(&mut conn));
             // The first poll puts the pipeline into the connection's queue, or in line for it.
             let first = futures::poll!(&mut sending);
             drop(sent);
@@ -156,8 +158,9 @@ impl Batch {
                 std::task::Poll::Ready(done) => done,
                 std::task::Poll::Pending => sending.await,
             };
-            done.map_err(|source| not_stored(self.first, source))?;
-            Ok(self.count)
+            let by_script = done.map_err(|source| not_stored(self.first, source))?;
+            let kept_out = by_script.iter().filter(|(stored, _)| *stored == 0).count() as u64;
+            Ok(self.count - kept_out)
         })
     }
 }

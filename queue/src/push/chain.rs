@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::when::When;
 use crate::{
-    Entry, Error, Job, Lane, Priority, names,
+    Entry, Error, Job, Lane, Priority, Unique, UniqueKey, names,
     options::{Options, millis},
     tags, trace,
 };
@@ -19,6 +19,7 @@ pub(super) struct Chain {
     pub(super) priority: Option<Priority>,
     pub(super) options: Options,
     pub(super) traceparent: Option<String>,
+    pub(super) unique: Option<Unique>,
 }
 
 /// The methods of [`Push`](super::Push) and [`PushAll`](super::PushAll) alike, for types with a field `chain`.
@@ -80,6 +81,18 @@ macro_rules! chained {
             self
         }
 
+        /// Overrides [`Job::UNIQUE`](crate::Job::UNIQUE). Where another job holds the unique key, a push stores nothing, or
+        /// changes that job while it waits, and returns its id.
+        pub fn unique(mut self, unique: $crate::Unique) -> Self {
+            self.chain.unique = Some(unique);
+            self
+        }
+
+        /// No second job with the same payload for `time`: [`Unique::for_time`](crate::Unique::for_time).
+        pub fn unique_for(self, time: std::time::Duration) -> Self {
+            self.unique($crate::Unique::for_time(time))
+        }
+
         /// The trace that the job belongs to, a [W3C traceparent](https://www.w3.org/TR/trace-context/#traceparent-header).
         /// Default: that of the current span, where the feature `opentelemetry` is on.
         pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
@@ -95,8 +108,11 @@ pub(super) struct Template {
     pub(super) lane: Lane,
     kind: &'static str,
     version: u32,
-    options: Option<String>,
+    options: Options,
+    /// The text of the options, where it is the same for all jobs.
+    opt: Option<String>,
     traceparent: Option<String>,
+    pub(super) unique: Option<Unique>,
 }
 
 impl Chain {
@@ -119,19 +135,24 @@ impl Chain {
             lane: self.priority.unwrap_or(J::PRIORITY).lane(),
             kind: J::KIND,
             version: J::VERSION,
-            options: self.options.to_field(),
+            opt: self.options.to_field(),
+            options: std::mem::take(&mut self.options),
             traceparent,
+            unique: self.unique.or(J::UNIQUE),
         })
     }
 }
 
 impl Template {
-    pub(super) fn entry(&self, body: Vec<u8>, id: Uuid, now_ms: i64) -> Entry {
-        Entry {
-            version: self.version,
-            options: self.options.clone(),
-            traceparent: self.traceparent.clone(),
-            ..Entry::new(self.kind, body, id, now_ms)
-        }
+    /// The entry of a job, and its unique key if it has one.
+    pub(super) fn entry(&self, body: Vec<u8>, id: Uuid, now_ms: i64) -> Result<(Entry, Option<UniqueKey>), Error> {
+        let key = self.unique.map(|unique| unique.key(self.kind, &body)).transpose()?;
+        let options = match &key {
+            Some(key) => Options { unique: Some(key.clone()), ..self.options.clone() }.to_field(),
+            None => self.opt.clone(),
+        };
+        let traceparent = self.traceparent.clone();
+        let entry = Entry { version: self.version, options, traceparent, ..Entry::new(self.kind, body, id, now_ms) };
+        Ok((entry, key))
     }
 }

@@ -2,10 +2,12 @@
 
 mod connection;
 mod consume;
+mod dead;
 mod follow;
 mod listen;
 mod push;
 mod push_all;
 mod result;
 mod stage;
+mod unique;
 mod wire;

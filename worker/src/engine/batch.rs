@@ -25,12 +25,13 @@ pub(super) struct Finished {
     pub(super) _alone: Option<OwnedSemaphorePermit>,
 }
 
-/// A move of a job that is not over, or is dead.
+/// A move of a job that is not over, or is dead; or what else its end asks for.
 #[derive(Debug)]
 pub(super) struct Step {
     to: &'static str,
     /// A lane's number, or a delay in milliseconds.
     number: u64,
+    /// The packed job, or its unique key.
     packed: Vec<u8>,
 }
 
@@ -47,6 +48,11 @@ impl Step {
 
     pub(super) fn dead(packed: Vec<u8>) -> Self {
         Self { to: "dead", number: 0, packed }
+    }
+
+    /// The job is over and holds this unique key.
+    pub(super) fn free(unique_key: String) -> Self {
+        Self { to: "free", number: 0, packed: unique_key.into_bytes() }
     }
 }
 
@@ -78,7 +84,7 @@ impl Batch {
     /// The finish number `number`, on the server `server`: careful where an entry was read from another.
     pub(super) fn call(&self, lease: &Lease, number: u64, server: u32) -> ScriptInvocation<'static> {
         let mut call = scripts::finish(lease.keys());
-        call.arg(lease.consumer()).arg(number).arg(WORKERS).arg(lease.keys().signal());
+        call.arg(lease.consumer()).arg(number).arg(WORKERS).arg(lease.keys().signal()).arg(lease.keys().prefix());
         call.arg(DEAD_KEPT).arg(DEAD_KEPT_FOR.as_millis() as u64);
         self.add_outcomes(&mut call);
         let is_careful = self.places().any(|place| place.server != server);

@@ -16,6 +16,8 @@ pub(super) enum Ending {
     Completed(Option<Vec<u8>>),
     /// The handler returned a failure, panicked, or ran out of time.
     Failed(Failure),
+    /// Someone asked to cancel the job.
+    Cancelled,
     /// Cut off at shutdown.
     Interrupted,
     /// No handler here understands it.
@@ -61,6 +63,7 @@ pub(super) fn decide(entry: &Entry, ending: &Ending, limits: Limits, jitter: f64
             let reason = "handed back: the worker shut down before the job was done".to_owned();
             over(State::Interrupted, Next::Ready, Some(reason))
         }
+        Ending::Cancelled => over(State::Cancelled, Next::Gone, Some("cancelled on request".to_owned())),
         Ending::Parked => park(entry, now_ms),
         Ending::Expired => {
             over(State::Expired, Next::Gone, Some("its expiry had passed before it could run".to_owned()))

@@ -1,10 +1,11 @@
 //! Running one job: from an entry in hand to what the finisher needs.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use millstream_queue::{Entry, History, Lane, MalformedEntry, Options, Outcome, State, Stored};
+use millstream_queue::{Entry, History, Lane, MalformedEntry, Options, Outcome, State, Stored, UniqueKey, Until};
 use redis::Value;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error_span, warn};
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
     epoch::Epoch,
     fetch::Taken,
     hands::Place,
+    scripts,
 };
 use crate::{
     Context, Failure,
@@ -20,34 +22,50 @@ use crate::{
     handler::{Handler, Policy},
 };
 
+/// How long a cancelled handler may go on to tidy up, before it is dropped.
+const WIND_UP: Duration = Duration::from_secs(1);
+
 /// Runs what was read; none when it no longer concerns this consumer.
 pub(super) async fn execute<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, taken: Taken) -> Option<Finished> {
     match taken.job {
-        Ok(entry) => run_job(epoch, taken.place, entry).await,
+        Ok(entry) => run_job(epoch, taken.place, entry, taken.cancel).await,
         Err(malformed) => bury(epoch, taken.place, &malformed).await,
     }
 }
 
-async fn run_job<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, place: Place, entry: Entry) -> Option<Finished> {
+async fn run_job<S: Send + Sync + 'static>(
+    epoch: &Arc<Epoch<S>>,
+    place: Place,
+    entry: Entry,
+    cancel: CancellationToken,
+) -> Option<Finished> {
     let started_us = now_us();
     let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
     let options = Options::parse(entry.options.as_deref());
+    let mut has_started = false;
     let ending = match handler {
+        _ if cancel.is_cancelled() => Ending::Cancelled,
         _ if options.expires_ms.is_some_and(|expires_ms| expires_ms <= started_us / 1000) => Ending::Expired,
         Some(handler) => {
             let timeout = options.timeout_ms.map_or(handler.policy.timeout, Duration::from_millis);
             let span = error_span!("job", kind = handler.kind, id = %entry.id, attempt = entry.attempt);
-            attempt(epoch, handler, &entry, timeout).instrument(span).await?
+            has_started = true;
+            if let Some(unique) = &options.unique
+                && unique.until == Until::Started
+            {
+                release(epoch, unique, &entry).await;
+            }
+            attempt(epoch, handler, &entry, timeout, cancel).instrument(span).await?
         }
         None => Ending::Parked,
     };
-    let has_started = !matches!(ending, Ending::Parked | Ending::Expired);
     let finished_us = now_us();
     let policy = handler.map(|handler| handler.policy);
     let limits = limits(policy, &options);
     let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
     report(&entry, &decision);
-    let run = Run { place, entry, decision, started_us: has_started.then_some(started_us), finished_us };
+    let started_us = has_started.then_some(started_us);
+    let run = Run { place, entry, decision, unique: options.unique, started_us, finished_us };
     Some(run.finished(epoch.lease.consumer(), policy, ending))
 }
 
@@ -57,13 +75,16 @@ async fn attempt<S: Send + Sync + 'static>(
     handler: &Handler<S>,
     entry: &Entry,
     timeout: Duration,
+    cancel: CancellationToken,
 ) -> Option<Ending> {
     let process = &epoch.process;
-    let cx = Context::new(process.app.clone(), process.client.clone(), epoch.lease.clone(), entry, timeout);
+    let lease = epoch.lease.clone();
+    let cx = Context::new(process.app.clone(), process.client.clone(), lease, entry, timeout, cancel.clone());
     let running = AssertUnwindSafe(async { (handler.run)(entry, cx)?.await }).catch_unwind();
+    let mut running = pin!(tokio::time::timeout(timeout, running));
     tokio::select! {
         biased;
-        ended = tokio::time::timeout(timeout, running) => Some(match ended {
+        ended = &mut running => Some(match ended {
             Ok(Ok(Ok(result))) => Ending::Completed(result),
             Ok(Ok(Err(failure))) => Ending::Failed(failure),
             Ok(Err(panic)) => Ending::Failed(Failure::panicked(&*panic)),
@@ -71,6 +92,23 @@ async fn attempt<S: Send + Sync + 'static>(
         }),
         () = epoch.lease.fenced() => None,
         () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
+        () = cancel.cancelled() => {
+            // However it ends, it was called off.
+            let _ = tokio::time::timeout(WIND_UP, running).await;
+            (!epoch.lease.is_fenced()).then_some(Ending::Cancelled)
+        }
+    }
+}
+
+/// Frees a unique key that is held until the start. Where that fails, the end of the job frees it.
+async fn release<S>(epoch: &Epoch<S>, unique: &UniqueKey, entry: &Entry) {
+    let release = async {
+        let mut conn = epoch.process.client.connection().await?;
+        let call = scripts::release(epoch.lease.keys(), &unique.key, entry.id);
+        Ok::<i64, millstream_queue::Error>(call.invoke_async(&mut conn).await?)
+    };
+    if let Err(error) = release.await {
+        warn!(kind = entry.kind, id = %entry.id, %error, "the unique key of a job that starts could not be freed yet");
     }
 }
 
@@ -95,6 +133,7 @@ struct Run {
     place: Place,
     entry: Entry,
     decision: Decision,
+    unique: Option<UniqueKey>,
     started_us: Option<i64>,
     finished_us: i64,
 }
@@ -119,7 +158,9 @@ impl Run {
     /// The move that the job makes, as its next run will read it.
     fn step(&mut self) -> Option<Step> {
         if self.decision.next == Next::Gone {
-            return None;
+            let is_completed = self.decision.state == State::Completed;
+            let freed = self.unique.take().filter(|unique| !is_completed || unique.until != Until::Time);
+            return freed.map(|unique| Step::free(unique.key));
         }
         let before = (self.entry.attempt, self.entry.run);
         let is_dead = self.decision.next == Next::Dead;

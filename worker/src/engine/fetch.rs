@@ -7,6 +7,7 @@ use millstream_queue::{
     keys::{QueueKeys, WORKERS},
 };
 use redis::{Pipeline, RedisError, Value};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -29,6 +30,8 @@ const MOMENT: Duration = Duration::from_millis(20);
 pub(super) struct Taken {
     pub(super) place: Place,
     pub(super) job: Result<Entry, MalformedEntry>,
+    /// Someone asked to cancel the job.
+    pub(super) cancel: CancellationToken,
 }
 
 impl Taken {
@@ -55,6 +58,8 @@ pub(super) struct Catch {
     pub(super) gone: Vec<Place>,
     /// Nothing of it may start.
     pub(super) refusal: Option<Refusal>,
+    /// There are requests to cancel jobs, of which these may be some.
+    pub(super) cancels: bool,
 }
 
 /// The reading end of one consumer.
@@ -155,18 +160,19 @@ impl Reader {
         }
         pipeline.cmd("HEXISTS").arg(self.keys.alive()).arg(&self.consumer);
         pipeline.cmd("HGET").arg(self.keys.control()).arg("paused");
+        pipeline.cmd("EXISTS").arg(self.keys.cancel());
         pipeline
     }
 
     async fn send(&mut self, pipeline: Pipeline) -> Result<Catch, RedisError> {
-        let (streams, is_alive, paused): (Value, bool, Option<String>) =
+        let (streams, is_alive, paused, cancels): (Value, bool, Option<String>, bool) =
             pipeline.query_async(&mut self.connection.conn).await?;
         let refusal = match (is_alive, paused) {
             (false, _) => Some(Refusal::Fenced),
             (true, Some(_)) => Some(Refusal::Paused),
             (true, None) => None,
         };
-        let mut catch = Catch { refusal, ..Catch::default() };
+        let mut catch = Catch { refusal, cancels, ..Catch::default() };
         let Value::Array(streams) = streams else { return Ok(catch) };
         for stream in streams {
             if let Value::Array(pair) = stream
@@ -190,7 +196,7 @@ impl Reader {
             match fields {
                 Value::Array(fields) => {
                     let job = Entry::decode(&lane_key, id, fields);
-                    catch.taken.push(Taken { place, job });
+                    catch.taken.push(Taken { place, job, cancel: CancellationToken::new() });
                 }
                 _ => catch.gone.push(place),
             }
@@ -211,5 +217,6 @@ impl Catch {
         self.taken.extend(other.taken);
         self.gone.extend(other.gone);
         self.refusal = other.refusal.or(self.refusal);
+        self.cancels |= other.cancels;
     }
 }

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::{
     batch::Finished,
+    cancel,
     epoch::Epoch,
     execute::{execute, is_suspect},
     fetch::{Catch, Reader, Refusal, Taken},
@@ -34,8 +35,9 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     /// Runs until the worker stops or the consumer is fenced.
     pub(super) async fn run(mut self) {
         while let Some(slots) = self.free_slots().await {
+            let cancels_heard = self.epoch.hands.cancels_heard();
             match self.fetch(slots).await {
-                Ok(catch) => self.start(catch).await,
+                Ok(catch) => self.start(catch, cancels_heard).await,
                 Err(error) => self.back_off(error).await,
             }
         }
@@ -119,7 +121,8 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         tokio::time::sleep(NUDGE).await;
     }
 
-    async fn start(&self, catch: Catch) {
+    /// Starts what was read; `cancels_heard` is from before the read.
+    async fn start(&self, catch: Catch, cancels_heard: u64) {
         let epoch = &self.epoch;
         if !catch.gone.is_empty() {
             self.acknowledge_gone(&catch.gone).await;
@@ -133,7 +136,11 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if catch.refusal.is_some() || epoch.is_over() {
             return self.give_back(catch.taken).await;
         }
-        epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id())));
+        epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id(), taken.cancel.clone())));
+        // In hand first: from here on a signal finds them. What was heard of earlier did not.
+        if catch.cancels || epoch.hands.cancels_heard() != cancels_heard {
+            self.cancel_marked(&catch.taken).await;
+        }
         let mut too_many = Vec::new();
         for taken in catch.taken {
             // Permits are taken here, not in the task: the next look at what is free must not count these.
@@ -152,6 +159,18 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if !too_many.is_empty() {
             epoch.hands.release(too_many.iter().map(|taken| &taken.place));
             self.give_back(too_many).await;
+        }
+    }
+
+    /// Cancels those of the jobs that someone asked to cancel before they were in hand.
+    async fn cancel_marked(&self, taken: &[Taken]) {
+        let jobs: Vec<_> = taken.iter().map(Taken::job_id).collect();
+        let mut retry = Retry::new("cancel");
+        while !self.epoch.lease.is_fenced() {
+            match cancel::marked(&self.epoch, &jobs).await {
+                Ok(marked) => return self.epoch.hands.cancel(&marked),
+                Err(error) => retry.failed(&error).await,
+            }
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use millstream_queue::{Lane, Position};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// An entry, unmistakable even where a failover made another server hand out the same stream ids.
@@ -20,7 +24,15 @@ pub(crate) struct Place {
 /// The entries in hand of one consumer, each with its job.
 #[derive(Debug, Default)]
 pub(crate) struct Hands {
-    held: Mutex<HashMap<Place, Uuid>>,
+    held: Mutex<HashMap<Place, Held>>,
+    /// How often requests to cancel were heard of.
+    cancels_heard: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Held {
+    job: Uuid,
+    cancel: CancellationToken,
 }
 
 /// What was in hand at one moment.
@@ -30,7 +42,7 @@ pub(super) struct InHand {
 }
 
 impl Hands {
-    fn held(&self) -> MutexGuard<'_, HashMap<Place, Uuid>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Place, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,8 +50,9 @@ impl Hands {
         self.held().len()
     }
 
-    pub(super) fn take(&self, jobs: impl Iterator<Item = (Place, Uuid)>) {
-        self.held().extend(jobs);
+    /// Takes entries in hand, each with its job and the token that cancels its run.
+    pub(super) fn take(&self, jobs: impl Iterator<Item = (Place, Uuid, CancellationToken)>) {
+        self.held().extend(jobs.map(|(place, job, cancel)| (place, Held { job, cancel })));
     }
 
     pub(super) fn release<'a>(&self, places: impl Iterator<Item = &'a Place>) {
@@ -53,8 +66,27 @@ impl Hands {
         self.held().keys().copied().collect()
     }
 
+    pub(super) fn jobs(&self) -> Vec<Uuid> {
+        self.held().values().map(|held| held.job).collect()
+    }
+
+    /// Cancels the runs of these jobs.
+    pub(super) fn cancel(&self, jobs: &HashSet<Uuid>) {
+        self.held().values().filter(|held| jobs.contains(&held.job)).for_each(|held| held.cancel.cancel());
+    }
+
+    /// Notes that requests to cancel may have come. Before the look at what is in hand, so that whoever takes jobs in hand
+    /// meanwhile knows to look himself.
+    pub(super) fn hear_of_cancel(&self) {
+        self.cancels_heard.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn cancels_heard(&self) -> u64 {
+        self.cancels_heard.load(Ordering::SeqCst)
+    }
+
     pub(super) fn snapshot(&self) -> InHand {
-        let jobs = self.held().iter().map(|(place, job)| (place.lane, place.position, *job)).collect();
+        let jobs = self.held().iter().map(|(place, held)| (place.lane, place.position, held.job)).collect();
         InHand { jobs }
     }
 }
@@ -77,7 +109,7 @@ mod tests {
         let after = Place { server: 1, ..before };
         let (job, stranger) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let hands = Hands::default();
-        hands.take([(before, job)].into_iter());
+        hands.take([(before, job, CancellationToken::new())].into_iter());
         assert!(hands.snapshot().contains(after, job));
         assert!(!hands.snapshot().contains(after, stranger));
         hands.release([before].iter());

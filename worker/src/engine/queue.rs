@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Process,
+    Process, cancel,
     epoch::{Epoch, Servers},
     fetch_loop::{self, FetchLoop},
     finish::Finisher,
@@ -89,6 +89,7 @@ impl Queue {
         let mut finishing = tokio::spawn(finisher.run());
         let mut side_loops = JoinSet::new();
         side_loops.spawn(promote_from_signals(epoch.clone()));
+        side_loops.spawn(cancel_from_signals(epoch.clone()));
         side_loops.spawn(rescue::run(epoch.clone()));
         epoch.process.beats.keep(lease.clone(), hands);
 
@@ -114,6 +115,13 @@ async fn promote_from_signals<S>(epoch: Arc<Epoch<S>>) {
     match epoch.process.client.signals(epoch.lease.queue()).await {
         Ok(signals) => promote::run(epoch, signals).await,
         Err(error) => warn!(queue = epoch.lease.queue(), %error, "no delayed job of this queue will run here"),
+    }
+}
+
+async fn cancel_from_signals<S>(epoch: Arc<Epoch<S>>) {
+    match epoch.process.client.signals(epoch.lease.queue()).await {
+        Ok(signals) => cancel::run(epoch, signals).await,
+        Err(error) => warn!(queue = epoch.lease.queue(), %error, "no running job of this queue can be cancelled here"),
     }
 }
 

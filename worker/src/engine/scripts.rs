@@ -5,22 +5,25 @@ use std::sync::LazyLock;
 use millstream_queue::{
     Lane,
     keys::{QueueKeys, WORKERS},
+    scripts,
 };
 use redis::{Script, ScriptInvocation};
+use uuid::Uuid;
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
-        static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!(concat!("../lua/", $file))));
+    ($name:ident, $make:expr, $file:literal) => {
+        static $name: LazyLock<Script> = LazyLock::new(|| $make(include_str!(concat!("../lua/", $file))));
     };
 }
 
-script!(REGISTER, "register.lua");
-script!(BEAT, "beat.lua");
-script!(FINISH, "finish.lua");
-script!(PROMOTE, "promote.lua");
-script!(REQUEUE, "requeue.lua");
-script!(FORGET, "forget.lua");
-script!(LEAVE, "leave.lua");
+script!(REGISTER, Script::new, "register.lua");
+script!(BEAT, Script::new, "beat.lua");
+script!(FINISH, scripts::with_jobs, "finish.lua");
+script!(PROMOTE, scripts::with_jobs, "promote.lua");
+script!(REQUEUE, scripts::with_jobs, "requeue.lua");
+script!(RELEASE, scripts::with_jobs, "release.lua");
+script!(FORGET, Script::new, "forget.lua");
+script!(LEAVE, Script::new, "leave.lua");
 
 pub(super) fn register(keys: &QueueKeys, consumer: &str) -> ScriptInvocation<'static> {
     let mut call = REGISTER.key(keys.alive());
@@ -47,15 +50,23 @@ pub(super) fn beat(keys: &QueueKeys, consumer: &str, stood_still: &[(String, Str
 pub(super) fn finish(keys: &QueueKeys) -> ScriptInvocation<'static> {
     let mut call = FINISH.key(keys.alive());
     call.key(keys.control()).key(keys.done()).key(keys.later()).key(keys.later_jobs());
-    call.key(keys.dead()).key(keys.dead_jobs());
+    call.key(keys.dead()).key(keys.dead_jobs()).key(keys.cancel());
     add_lanes(&mut call, keys);
     call
 }
 
 pub(super) fn promote(keys: &QueueKeys, most: usize) -> ScriptInvocation<'static> {
     let mut call = PROMOTE.key(keys.later());
-    call.key(keys.later_jobs()).key(keys.control());
-    add_lanes(&mut call, keys).arg(most);
+    call.key(keys.later_jobs()).key(keys.control()).key(keys.done());
+    call.key(keys.dead()).key(keys.dead_jobs()).key(keys.cancel());
+    add_lanes(&mut call, keys).arg(most).arg(keys.prefix());
+    call
+}
+
+/// Frees the unique key of a job, if the job holds it.
+pub(super) fn release(keys: &QueueKeys, key: &str, job: Uuid) -> ScriptInvocation<'static> {
+    let mut call = RELEASE.key(keys.unique(key));
+    call.arg(job.to_string());
     call
 }
 
@@ -76,12 +87,13 @@ pub(super) fn requeue(
     entries: &[String],
 ) -> ScriptInvocation<'static> {
     let mut call = REQUEUE.key(keys.alive());
-    call.key(keys.control()).key(keys.done()).key(keys.dead()).key(keys.dead_jobs());
+    call.key(keys.control()).key(keys.done()).key(keys.dead()).key(keys.dead_jobs()).key(keys.cancel());
     add_lanes(&mut call, keys).arg(consumer).arg(WORKERS).arg(lane.index());
     call.arg(match reason {
         Requeue::Crashed => "crashed",
         Requeue::Back => "back",
     });
+    call.arg(keys.prefix());
     for entry in entries {
         call.arg(entry);
     }

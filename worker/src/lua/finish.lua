@@ -1,18 +1,21 @@
 #!lua flags=allow-oom
 -- Finishes a batch of entries: takes them out of their lanes, moves those that go on, and keeps their outcomes.
--- KEYS  alive, control, done, later, later:jobs, dead, dead:jobs, lanes (high, normal, low, suspect)
--- ARGV  consumer, number of this finish, group, signal channel, most dead jobs kept, ms for which dead jobs are kept,
---       pack (the outcomes one after another), its number of outcomes, ends (where in the pack the outcome of each
---       entry ends, by commas), job ids by commas where the finish must be careful, else empty,
+-- KEYS  alive, control, done, later, later:jobs, dead, dead:jobs, cancel, lanes (high, normal, low, suspect)
+-- ARGV  consumer, number of this finish, group, signal channel, prefix of the queue's keys, most dead jobs kept, ms for which
+--       dead jobs are kept, pack (the outcomes one after another), its number of outcomes, ends (where in the pack the
+--       outcome of each entry ends, by commas), job ids by commas where the finish must be careful, else empty,
 --       number of entries in each of the four lanes, their ids in the order of the lanes,
---       then per move: index of its entry, 'ready' | 'later' | 'dead', job id, lane number or delay in ms, packed job
+--       then per move: index of its entry, 'ready' | 'later' | 'dead', job id, lane number or delay in ms, packed job;
+--       or: index, 'free', job id, '', its unique key
 -- returns 'OK', or 'FENCED' when the consumer is not alive
 -- Atomic, so that a job is at every moment in exactly one place, and an outcome exists only for what this finish
 -- removed. Repeating a finish whose reply was lost changes nothing: its number is not above the last one applied.
+-- A job that someone asked to cancel is cancelled instead of going on.
 -- Careful is a finish of entries that were read before the server changed: a promoted replica may have given their
 -- stream ids to other jobs, so owner and job id must match, or the entry counts as gone.
-local GROUP, MOVE_SIZE = ARGV[3], 5
-local alive, control, done, later, later_jobs, dead, dead_jobs = unpack(KEYS, 1, 7)
+local GROUP, MOVE_SIZE, FIRST_LANE = ARGV[3], 5, 9
+local alive, control, done, later, later_jobs, dead, dead_jobs, cancel = unpack(KEYS, 1, 8)
+local consumer, signal, prefix = ARGV[1], ARGV[4], ARGV[5]
 if redis.call('HEXISTS', alive, ARGV[1]) == 0 then
   return redis.status_reply('FENCED')
 end
@@ -20,17 +23,15 @@ local applied = ARGV[1] .. ':fin'
 if tonumber(ARGV[2]) <= tonumber(redis.call('HGET', alive, applied) or '0') then
   return redis.status_reply('OK')
 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- `missing` holds the indexes of entries that someone else removed; it stays nil as long as there are none.
 local missing
-local first_id, careful = 15, ARGV[10] ~= ''
+local FIRST_ID, careful = 16, ARGV[11] ~= ''
 local job_ids = {}
-for job_id in string.gmatch(ARGV[10], '[^,]+') do
+for job_id in string.gmatch(ARGV[11], '[^,]+') do
   job_ids[#job_ids + 1] = job_id
 end
-local next_id = first_id
+local next_id = FIRST_ID
 
 local function is_still_ours(lane_key, id, job_id)
   if #redis.call('XPENDING', lane_key, GROUP, id, id, 1, ARGV[1]) == 0 then
@@ -47,14 +48,14 @@ local function is_still_ours(lane_key, id, job_id)
 end
 
 for lane = 1, 4 do
-  local count = tonumber(ARGV[10 + lane])
+  local count, lane_key = tonumber(ARGV[11 + lane]), KEYS[FIRST_LANE - 1 + lane]
   if count > 0 and careful then
     missing = missing or {}
     for i = next_id, next_id + count - 1 do
-      local index = i - first_id + 1
-      if is_still_ours(KEYS[7 + lane], ARGV[i], job_ids[index]) then
-        redis.call('XACK', KEYS[7 + lane], GROUP, ARGV[i])
-        redis.call('XDEL', KEYS[7 + lane], ARGV[i])
+      local index = i - FIRST_ID + 1
+      if is_still_ours(lane_key, ARGV[i], job_ids[index]) then
+        redis.call('XACK', lane_key, GROUP, ARGV[i])
+        redis.call('XDEL', lane_key, ARGV[i])
       else
         missing[index] = true
       end
@@ -62,14 +63,14 @@ for lane = 1, 4 do
     next_id = next_id + count
   elseif count > 0 then
     local last_id = next_id + count - 1
-    local acknowledged = redis.call('XACK', KEYS[7 + lane], GROUP, unpack(ARGV, next_id, last_id))
+    local acknowledged = redis.call('XACK', lane_key, GROUP, unpack(ARGV, next_id, last_id))
     if acknowledged == count then
-      redis.call('XDEL', KEYS[7 + lane], unpack(ARGV, next_id, last_id))
+      redis.call('XDEL', lane_key, unpack(ARGV, next_id, last_id))
     else
       missing = missing or {}
       for i = next_id, last_id do
-        if redis.call('XDEL', KEYS[7 + lane], ARGV[i]) == 0 then
-          missing[i - first_id + 1] = true
+        if redis.call('XDEL', lane_key, ARGV[i]) == 0 then
+          missing[i - FIRST_ID + 1] = true
         end
       end
     end
@@ -77,42 +78,81 @@ for lane = 1, 4 do
   end
 end
 
+local asked_to_cancel = redis.call('EXISTS', cancel) == 1
+local cancellations = {}
+
+-- Cancels a job that was about to go on, if someone asked for it.
+local function is_cancelled(id, packed)
+  if not asked_to_cancel or not redis.call('ZSCORE', cancel, id) then
+    return false
+  end
+  local list = cmsgpack.unpack(packed)
+  cancellations[#cancellations + 1] = cancelled(prefix, fields_of(list, 2), list[1], consumer)
+  return true
+end
+
+-- The fields of a packed job if it has a unique key; most have none, so most are not unpacked.
+local function unique_job(packed)
+  return string.find(packed, '"unique"', 1, true) and fields_of(cmsgpack.unpack(packed), 2)
+end
+
+local function to_ready(lane, packed)
+  local lane_key = KEYS[FIRST_LANE + tonumber(lane)]
+  local entry = redis.call('XADD', lane_key, '*', unpack(cmsgpack.unpack(packed), 2))
+  local job = unique_job(packed)
+  if job then unique_moved(prefix, job, lane .. ' ' .. entry, 0) end
+end
+
+local function to_later(id, delay, packed)
+  redis.call('HSET', later_jobs, id, packed)
+  redis.call('ZADD', later, string.format('%.0f', now + delay), id)
+  if redis.call('ZRANGE', later, 0, 0)[1] == id then
+    redis.call('PUBLISH', signal, 'due')
+  end
+  local job = unique_job(packed)
+  if job then unique_moved(prefix, job, 'later', delay) end
+end
+
+local function forget_dead(ids)
+  if #ids > 0 then
+    redis.call('ZREM', dead, unpack(ids))
+    redis.call('HDEL', dead_jobs, unpack(ids))
+  end
+end
+
+local function to_dead(id, packed)
+  redis.call('HSET', dead_jobs, id, packed)
+  redis.call('ZADD', dead, string.format('%.0f', now), id)
+  local excess = redis.call('ZCARD', dead) - tonumber(ARGV[6])
+  if excess > 0 then
+    forget_dead(redis.call('ZRANGE', dead, 0, math.min(excess, 100) - 1))
+  end
+  local limit = string.format('%.0f', now - tonumber(ARGV[7]))
+  forget_dead(redis.call('ZRANGE', dead, '-inf', limit, 'BYSCORE', 'LIMIT', 0, 100))
+  local job = unique_job(packed)
+  if job then unique_ended(prefix, job) end
+end
+
 for i = next_id, #ARGV, MOVE_SIZE do
   local index, where, id, number, packed = unpack(ARGV, i, i + MOVE_SIZE - 1)
   if not (missing and missing[tonumber(index)]) then
-    if where == 'ready' then
-      local job = cmsgpack.unpack(packed)
-      redis.call('XADD', KEYS[8 + tonumber(number)], '*', unpack(job, 2))
-    elseif where == 'later' then
-      redis.call('HSET', later_jobs, id, packed)
-      redis.call('ZADD', later, string.format('%.0f', now + tonumber(number)), id)
-      if redis.call('ZRANGE', later, 0, 0)[1] == id then
-        redis.call('PUBLISH', ARGV[4], 'due')
-      end
-    else
-      redis.call('HSET', dead_jobs, id, packed)
-      redis.call('ZADD', dead, string.format('%.0f', now), id)
-      local excess = redis.call('ZCARD', dead) - tonumber(ARGV[5])
-      if excess > 0 then
-        local oldest = redis.call('ZRANGE', dead, 0, math.min(excess, 100) - 1)
-        redis.call('ZREM', dead, unpack(oldest))
-        redis.call('HDEL', dead_jobs, unpack(oldest))
-      end
-      local limit = string.format('%.0f', now - tonumber(ARGV[6]))
-      local old = redis.call('ZRANGE', dead, '-inf', limit, 'BYSCORE', 'LIMIT', 0, 100)
-      if #old > 0 then
-        redis.call('ZREM', dead, unpack(old))
-        redis.call('HDEL', dead_jobs, unpack(old))
-      end
+    if where == 'free' then
+      local key = prefix .. 'unique:' .. packed
+      local value = redis.call('GET', key)
+      if value and unique_holder(value) == id then redis.call('DEL', key) end
+    elseif where == 'dead' then
+      to_dead(id, packed)
+    elseif not is_cancelled(id, packed) then
+      if where == 'ready' then to_ready(number, packed) else to_later(id, tonumber(number), packed) end
     end
   end
 end
 
-local pack, outcomes = ARGV[7], tonumber(ARGV[8])
+local pack, outcomes = ARGV[8], tonumber(ARGV[9])
 if missing then
   local kept, start, index = {}, 1, 0
   outcomes = 0
-  for stop in string.gmatch(ARGV[9], '%d+') do
+  for stop in string.gmatch(ARGV[10], '%d+') do
     index = index + 1
     stop = tonumber(stop)
     if not missing[index] and stop >= start then
@@ -122,6 +162,10 @@ if missing then
     start = stop + 1
   end
   pack = table.concat(kept)
+end
+if #cancellations > 0 then
+  pack = pack .. table.concat(cancellations)
+  outcomes = outcomes + #cancellations
 end
 if #pack > 0 and redis.call('HEXISTS', control, 'record') == 1 then
   redis.call('XADD', done, '*', 'n', outcomes, 'b', pack)

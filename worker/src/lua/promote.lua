@@ -1,24 +1,51 @@
 #!lua flags=allow-oom
--- Moves due jobs to their lanes, and reads the queue's settings.
--- KEYS  later, later:jobs, control, lanes (high, normal, low, suspect)
--- ARGV  most jobs to move
+-- Moves due jobs to their lanes, reads the queue's settings, and forgets requests to cancel that can meet nobody any more.
+-- KEYS  later, later:jobs, control, done, dead, dead:jobs, cancel, lanes (high, normal, low, suspect)
+-- ARGV  most jobs to move, prefix of the queue's keys
 -- returns {moved, ms until the next is due or -1, {setting, value, ...}}
 -- Atomic, so that a job is never both waiting and ready. Allowed at maxmemory: what moves in leaves elsewhere.
-local later, later_jobs, control = KEYS[1], KEYS[2], KEYS[3]
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local later, later_jobs, control, done, dead, dead_jobs, cancel = unpack(KEYS, 1, 7)
+local FIRST_LANE, prefix = 8, ARGV[2]
+local asked_to_cancel = redis.call('EXISTS', cancel) == 1
+local cancellations = {}
+
+local function promote(id, packed)
+  local is_packed, list = pcall(cmsgpack.unpack, packed)
+  local lane_key = is_packed and type(list) == 'table' and KEYS[FIRST_LANE + (tonumber(list[1]) or #KEYS)]
+  if not lane_key or #list < 3 then
+    redis.call('HSET', dead_jobs, id, cmsgpack.pack({ 1, 'error', 'what waited is no packed job', 'body', packed }))
+    redis.call('ZADD', dead, string.format('%.0f', now), id)
+  elseif asked_to_cancel and redis.call('ZSCORE', cancel, id) then
+    cancellations[#cancellations + 1] = cancelled(prefix, fields_of(list, 2), list[1], '')
+  else
+    local entry = redis.call('XADD', lane_key, '*', unpack(list, 2))
+    if string.find(packed, '"unique"', 1, true) then
+      unique_moved(prefix, fields_of(list, 2), list[1] .. ' ' .. entry, 0)
+    end
+  end
+end
+
 local due = redis.call('ZRANGE', later, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[1]))
 if #due > 0 then
   local jobs = redis.call('HMGET', later_jobs, unpack(due))
   for i = 1, #due do
-    if jobs[i] then
-      local job = cmsgpack.unpack(jobs[i])
-      redis.call('XADD', KEYS[4 + job[1]], '*', unpack(job, 2))
-    end
+    if jobs[i] then promote(due[i], jobs[i]) end
   end
   redis.call('ZREM', later, unpack(due))
   redis.call('HDEL', later_jobs, unpack(due))
+  keep(control, done, cancellations)
 end
+
+-- Only an entry that is older than a request can be the one meant: once every lane is past it, the request is void.
+if asked_to_cancel then
+  local oldest = now
+  for lane = FIRST_LANE, FIRST_LANE + 3 do
+    local first = redis.call('XRANGE', KEYS[lane], '-', '+', 'COUNT', 1)[1]
+    if first then oldest = math.min(oldest, tonumber(string.match(first[1], '^%d+'))) end
+  end
+  redis.call('ZREMRANGEBYSCORE', cancel, '-inf', '(' .. string.format('%.0f', oldest))
+end
+
 local wait = -1
 local next_due = redis.call('ZRANGE', later, 0, 0, 'WITHSCORES')
 if next_due[2] then

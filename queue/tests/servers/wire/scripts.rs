@@ -1,7 +1,7 @@
 //! What scripts write is what the client reads: the worker's requeue derives ids and packs outcomes in Lua.
 
-use millstream_queue::{Entry, Lane, Outcome, State, derived_id, keys::WORKERS};
-use redis::{Script, Value};
+use millstream_queue::{Entry, Lane, Outcome, State, derived_id, keys::WORKERS, scripts};
+use redis::Value;
 
 use crate::stage::{Stage, stage};
 
@@ -16,13 +16,13 @@ async fn requeue(stage: &Stage) -> i64 {
     let _: () = stage.redis.ask(&["XGROUP", "CREATE", &lane, WORKERS, "0"]).await;
     let _: Value = stage.redis.ask(&["XREADGROUP", "GROUP", WORKERS, DEAD, "STREAMS", &lane, ">"]).await;
     let entries = stage.redis.entries(&lane).await;
-    let script = Script::new(include_str!("../../../../worker/src/lua/requeue.lua"));
+    let script = scripts::with_jobs(include_str!("../../../../worker/src/lua/requeue.lua"));
     let mut call = script.key(keys.alive());
-    call.key(keys.control()).key(keys.done()).key(keys.dead()).key(keys.dead_jobs());
+    call.key(keys.control()).key(keys.done()).key(keys.dead()).key(keys.dead_jobs()).key(keys.cancel());
     Lane::ALL.iter().for_each(|lane| {
         call.key(keys.ready(*lane));
     });
-    call.arg(DEAD).arg(WORKERS).arg(Lane::Normal.index()).arg("crashed");
+    call.arg(DEAD).arg(WORKERS).arg(Lane::Normal.index()).arg("crashed").arg(keys.prefix());
     entries.iter().for_each(|(id, _)| {
         call.arg(id);
     });
