@@ -32,7 +32,14 @@ pub enum Act {
         ms: u64,
     },
     Fail,
+    SleepAndFail {
+        ms: u64,
+    },
     RetryAtOnce,
+    /// The first run fails and is due again in so long.
+    RetryIn {
+        ms: u64,
+    },
     Snooze {
         ms: u64,
     },
@@ -73,9 +80,14 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
         Act::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Act::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
         Act::Fail => return Err("it failed".into()),
+        Act::SleepAndFail { ms } => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            return Err("it failed".into());
+        }
+        Act::RetryIn { ms } if cx.run() == 1 => return Err(Failure::retry_in(Duration::from_millis(ms), "not yet")),
         Act::RetryAtOnce if cx.attempt() == 1 => return Err(Failure::retry_in(Duration::ZERO, "not yet")),
         Act::Snooze { ms } if cx.run() == 1 => return Err(Failure::snooze(Duration::from_millis(ms), "later")),
-        Act::RetryAtOnce | Act::Snooze { .. } => {}
+        Act::RetryAtOnce | Act::RetryIn { .. } | Act::Snooze { .. } => {}
         Act::Cancel => return Err(Failure::cancel("pointless")),
         Act::Die => return Err(Failure::dead("hopeless")),
         Act::Panic => panic!("a handler's panic"),
