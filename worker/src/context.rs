@@ -84,6 +84,10 @@ impl<S> Context<S> {
         self.cancel.is_cancelled()
     }
 
+    pub(crate) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
     /// Resolves when this process may be losing its lease, so that others may take over its jobs: before anyone does.
     pub async fn lost(&self) {
         self.lease.lost().await;

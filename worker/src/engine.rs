@@ -23,7 +23,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use millstream_queue::Client;
 use tokio::sync::Semaphore;
 
-use crate::{handler::Handlers, settings::Settings, shutdown::Shutdown};
+use crate::{Route, handler::Handlers, settings::Settings, shutdown::Shutdown};
 pub(crate) use beat::Beats;
 pub(crate) use lease::Lease;
 pub(crate) use queue::Queue;
@@ -33,6 +33,8 @@ pub(crate) struct Process<S> {
     pub(crate) client: Client,
     pub(crate) app: Arc<S>,
     pub(crate) handlers: Handlers<S>,
+    /// The layers around the handlers.
+    pub(crate) layered: Route<S>,
     pub(crate) settings: Settings,
     pub(crate) shutdown: Shutdown,
     pub(crate) beats: Beats,

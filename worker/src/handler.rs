@@ -1,25 +1,18 @@
 //! Handlers by kind, with their types erased: bytes in, bytes out.
 
-use std::{collections::HashMap, future::Future, pin::Pin, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use millstream_queue::{Backoff, Entry, History, Job};
 use serde::Serialize;
 
-use crate::{Context, Error, Failure, Result};
-
-/// Reads the payload, or fails, and gives the handler's future.
-type Run<S> = dyn Fn(&Entry, Context<S>) -> Result<Running> + Send + Sync;
-type Running = Pin<Box<dyn Future<Output = Ran> + Send>>;
-
-/// What a handler's future yields: the result as JSON, none for `()`.
-pub(crate) type Ran = Result<Option<Vec<u8>>>;
+use crate::{Call, Context, Error, Result, Returned, Route};
 
 /// A handler with what its job type says.
 pub(crate) struct Handler<S> {
     pub(crate) kind: &'static str,
     pub(crate) queue: &'static str,
     pub(crate) policy: Policy,
-    pub(crate) run: Box<Run<S>>,
+    pub(crate) route: Route<S>,
 }
 
 /// The constants of a job type.
@@ -52,11 +45,14 @@ impl<S: Send + Sync + 'static> Handler<S> {
         F: Fn(J, Context<S>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        let run = move |entry: &Entry, cx: Context<S>| -> Result<Running> {
-            let running = handler(decode::<J>(entry)?, cx);
-            Ok(Box::pin(async move { encode(&running.await?) }))
-        };
-        Self { kind: J::KIND, queue: J::QUEUE, policy: Policy::of::<J>(), run: Box::new(run) }
+        let route = Route::new(move |call: Call<S>| match decode::<J>(call.entry()) {
+            Ok(job) => {
+                let running = handler(job, call.cx);
+                Box::pin(async move { Returned::new(&running.await?) })
+            }
+            Err(failure) => Box::pin(std::future::ready(Err(failure))),
+        });
+        Self { kind: J::KIND, queue: J::QUEUE, policy: Policy::of::<J>(), route }
     }
 }
 
@@ -72,11 +68,6 @@ fn decode<J: Job>(entry: &Entry) -> Result<J> {
         serde_json::from_slice(json).map_err(|error| error.to_string())
     };
     job.map_err(|error| format!("the payload in version {} is no {}: {error}", entry.version, J::KIND).into())
-}
-
-fn encode<R: Serialize>(result: &R) -> Ran {
-    let json = serde_json::to_vec(result).map_err(|error| format!("the result can't be written as JSON: {error}"))?;
-    Ok((json != b"null").then_some(json))
 }
 
 /// All handlers of a worker.
@@ -124,13 +115,5 @@ impl<S> Handlers<S> {
             millstream_queue::names::check("queue", handler.queue)?;
         }
         Ok(())
-    }
-}
-
-impl Failure {
-    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        format!("the handler panicked: {}", text.unwrap_or("without a message")).into()
     }
 }

@@ -36,16 +36,20 @@
 //! The life of a job inside a worker: a fetch loop reads it ([`Worker`]), its handler runs in a task of its own, and the
 //! outcome is finished in a batch with others. A process that dies is noticed by the others, which put its jobs back.
 
+mod call;
 mod clock;
 mod context;
 mod engine;
 mod error;
+mod events;
 mod failure;
 mod handler;
+pub mod layers;
 mod settings;
 mod shutdown;
 mod worker;
 
+pub use call::{Call, Returned, Route, Running};
 pub use context::Context;
 pub use error::Error;
 pub use failure::{Failure, Result};

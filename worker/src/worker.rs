@@ -13,10 +13,12 @@ use std::{
 use millstream_queue::{Client, Job};
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
+use tower_layer::Layer;
+use tower_service::Service;
 use tracing::info;
 
 use crate::{
-    Context, Error, Result,
+    Call, Context, Error, Failure, Result, Returned, Route,
     engine::{Beats, Process, Queue},
     handler::{Handler, Handlers},
     settings::Settings,
@@ -36,6 +38,7 @@ pub struct Worker<S> {
     client: Client,
     app: Arc<S>,
     handlers: Handlers<S>,
+    layered: Route<S>,
     concurrency: BTreeMap<String, usize>,
     settings: Settings,
 }
@@ -47,6 +50,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             client,
             app: Arc::new(app),
             handlers: Handlers::new(),
+            layered: Route::to_handlers(),
             concurrency: BTreeMap::new(),
             settings: Settings::default(),
         }
@@ -63,6 +67,24 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
         self.handlers.add(Handler::new(handler));
+        self
+    }
+
+    /// Registers the handler of a job type, as [`handle`](Worker::handle) does, inside a layer of its own: within those of
+    /// [`layer`](Worker::layer).
+    pub fn handle_with<J, R, F, Fut, L>(mut self, handler: F, layer: L) -> Self
+    where
+        J: Job,
+        R: Serialize + Send,
+        F: Fn(J, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+        L: Layer<Route<S>>,
+        L::Service: Service<Call<S>, Response = Returned> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call<S>>>::Error: Into<Failure>,
+        <L::Service as Service<Call<S>>>::Future: Send,
+    {
+        let handler = Handler::new(handler);
+        self.handlers.add(Handler { route: Route::of(layer.layer(handler.route)), ..handler });
         self
     }
 
@@ -86,6 +108,27 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 }
             }
         })
+    }
+
+    /// Wraps all handlers, whenever they are registered, in a [tower](https://docs.rs/tower) layer: what it does around a
+    /// [`Call`] it does around every run. The last layer added is the outermost; around them all stand the built-in ones of
+    /// [`layers`](crate::layers). The layer makes one service for all handlers, so a limit in it is one over all of them;
+    /// each run calls a clone of that service. What the service waits for, its readiness included, counts as the job's run.
+    ///
+    /// ```no_run
+    /// # fn example(worker: millstream_worker::Worker<()>) -> millstream_worker::Worker<()> {
+    /// worker.layer(tower::limit::ConcurrencyLimitLayer::new(8)) // in this process, over all queues
+    /// # }
+    /// ```
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Route<S>>,
+        L::Service: Service<Call<S>, Response = Returned> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call<S>>>::Error: Into<Failure>,
+        <L::Service as Service<Call<S>>>::Future: Send,
+    {
+        self.layered = Route::of(layer.layer(self.layered));
+        self
     }
 
     /// How many jobs of `queue` run here at once, 1 to 100,000. Default: 16.
@@ -154,6 +197,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             client: self.client,
             app: self.app,
             handlers: self.handlers,
+            layered: self.layered,
             settings: self.settings,
             shutdown,
             suspects: Arc::new(Semaphore::new(1)),

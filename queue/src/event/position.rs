@@ -20,6 +20,11 @@ impl Position {
             None => Self::START,
         }
     }
+
+    /// When the entry was appended, in Unix milliseconds on the server's clock.
+    pub fn ms(self) -> u64 {
+        self.ms
+    }
 }
 
 impl fmt::Display for Position {

@@ -1,12 +1,12 @@
 //! Running one job: from an entry in hand to what the finisher needs.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use millstream_queue::{Entry, History, Lane, MalformedEntry, Options, Outcome, State, Stored, UniqueKey, Until};
 use redis::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error_span, warn};
+use tower_service::Service;
+use tracing::{debug, warn};
 
 use super::{
     batch::{Finished, Step},
@@ -17,9 +17,10 @@ use super::{
     scripts,
 };
 use crate::{
-    Context, Failure,
+    Call, Context,
     clock::now_us,
     handler::{Handler, Policy},
+    layers,
 };
 
 /// How long a cancelled handler may go on to tidy up, before it is dropped.
@@ -43,19 +44,19 @@ async fn run_job<S: Send + Sync + 'static>(
     let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
     let options = Options::parse(entry.options.as_deref());
     let mut has_started = false;
+    let entry = Arc::new(entry);
     let ending = match handler {
         _ if cancel.is_cancelled() => Ending::Cancelled,
         _ if options.expires_ms.is_some_and(|expires_ms| expires_ms <= started_us / 1000) => Ending::Expired,
         Some(handler) => {
             let timeout = options.timeout_ms.map_or(handler.policy.timeout, Duration::from_millis);
-            let span = error_span!("job", kind = handler.kind, id = %entry.id, attempt = entry.attempt);
             has_started = true;
             if let Some(unique) = &options.unique
                 && unique.until == Until::Started
             {
                 release(epoch, unique, &entry).await;
             }
-            attempt(epoch, handler, &entry, timeout, cancel).instrument(span).await?
+            attempt(epoch, handler, place, &entry, timeout, cancel).await?
         }
         None => Ending::Parked,
     };
@@ -64,31 +65,32 @@ async fn run_job<S: Send + Sync + 'static>(
     let limits = limits(policy, &options);
     let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
     report(&entry, &decision);
+    // Nothing else holds it now, unless a layer kept its call.
+    let entry = Arc::unwrap_or_clone(entry);
     let started_us = has_started.then_some(started_us);
     let run = Run { place, entry, decision, unique: options.unique, started_us, finished_us };
     Some(run.finished(epoch.lease.consumer(), policy, ending))
 }
 
-/// The handler's future under its time-out; none when the consumer was fenced meanwhile.
+/// The handler inside its layers; none when the consumer was fenced meanwhile.
 async fn attempt<S: Send + Sync + 'static>(
     epoch: &Arc<Epoch<S>>,
     handler: &Handler<S>,
-    entry: &Entry,
+    place: Place,
+    entry: &Arc<Entry>,
     timeout: Duration,
     cancel: CancellationToken,
 ) -> Option<Ending> {
     let process = &epoch.process;
     let lease = epoch.lease.clone();
     let cx = Context::new(process.app.clone(), process.client.clone(), lease, entry, timeout, cancel.clone());
-    let running = AssertUnwindSafe(async { (handler.run)(entry, cx)?.await }).catch_unwind();
-    let mut running = pin!(tokio::time::timeout(timeout, running));
+    let call = Call::new(cx, entry.clone(), place.lane, place.position.ms(), handler.route.clone());
+    let mut running = pin!(layers::outermost(process.layered.clone()).call(call)); // these are always ready
     tokio::select! {
         biased;
         ended = &mut running => Some(match ended {
-            Ok(Ok(Ok(result))) => Ending::Completed(result),
-            Ok(Ok(Err(failure))) => Ending::Failed(failure),
-            Ok(Err(panic)) => Ending::Failed(Failure::panicked(&*panic)),
-            Err(_) => Ending::Failed(format!("timed out after {timeout:?}").into()),
+            Ok(returned) => Ending::Completed(returned.into_json()),
+            Err(failure) => Ending::Failed(failure),
         }),
         () = epoch.lease.fenced() => None,
         () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
