@@ -4,7 +4,8 @@ mod document;
 mod scripts;
 
 use millstream_queue::{
-    Client, Entry, Event, Heard, Job, Lane, Live, Options, Outcome, Position, Progress, State, Stored, derived_id, keys,
+    Client, Entry, Event, Heard, Job, Lane, Live, Options, Outcome, Position, Progress, State, Stored, Unique,
+    derived_id, keys,
 };
 use millstream_tests::Redis;
 use redis::Value;
@@ -121,6 +122,29 @@ fn options_are_read_and_written_as_documented() {
             assert!(text().contains(&format!("| `{member}` |")), "{member} is not documented");
         }
     }
+}
+
+#[tokio::test]
+async fn a_unique_key_is_as_documented() {
+    const BY: Unique = Unique::until_finished().by(&["user", "address.city"]);
+    for vector in vectors("unique-key") {
+        let unique = if vector.get("by").is_some() { BY } else { Unique::until_finished() };
+        let body = serde_json::from_str(vector.get("body").unwrap()).unwrap();
+        let stage = stage().await;
+        stage.client.push(AnyWelcome(body)).unique(unique).await.unwrap();
+        let key = stage.client.keys("mail").unique(vector.get("key").unwrap());
+        let holder: Option<String> = stage.redis.ask(&["GET", &key]).await;
+        let all: Vec<String> = stage.redis.ask(&["KEYS", &stage.client.keys("mail").unique("*")]).await;
+        let id = &stage.redis.entries(&stage.client.keys("mail").ready(Lane::Normal)).await[0].0;
+        assert!(holder.is_some_and(|holder| holder.ends_with(&format!(" finished 1 {id}"))), "the keys are {all:?}");
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnyWelcome(serde_json::Value);
+impl Job for AnyWelcome {
+    const KIND: &'static str = "send_welcome";
+    const QUEUE: &'static str = "mail";
 }
 
 #[test]
