@@ -222,6 +222,21 @@ async fn high_priority_runs_before_normal_before_low() {
 }
 
 #[tokio::test]
+async fn a_flood_of_urgent_jobs_starves_nobody() {
+    let client = probe::client(&shared_redis().await.unwrap()).await;
+    client.push_all((0..100).map(|_| probe("urgent", Act::Succeed))).priority(Priority::High).await.unwrap();
+    let humble = client.push(probe("humble", Act::Succeed)).priority(Priority::Low).await.unwrap();
+    let worker = Running::start(probe::worker(&client).0.concurrency(QUEUE, 1));
+    let mut outcomes = Outcomes::of(&client);
+    let mut before = 0;
+    while outcomes.next().await.id != humble {
+        before += 1;
+    }
+    assert!((1..100).contains(&before), "the one of the lowest priority ran after {before} urgent ones");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn no_more_jobs_run_at_once_than_the_concurrency_allows() {
     let client = probe::client(&shared_redis().await.unwrap()).await;
     let (worker, mut said) = probe::worker(&client);

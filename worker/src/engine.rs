@@ -11,6 +11,7 @@ mod fetch;
 mod fetch_loop;
 mod finish;
 mod hands;
+mod lanes;
 mod lease;
 mod observer;
 mod promote;

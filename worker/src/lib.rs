@@ -53,4 +53,5 @@ pub use call::{Call, Returned, Route, Running};
 pub use context::Context;
 pub use error::Error;
 pub use failure::{Failure, Result};
+pub use settings::Priorities;
 pub use worker::Worker;

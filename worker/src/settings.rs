@@ -2,6 +2,25 @@
 
 use std::time::Duration;
 
+/// How the priorities of a queue share a worker's slots while these are scarce. With plenty of free slots every priority gets
+/// some.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Priorities {
+    /// Jobs of a higher priority first; one read in sixteen begins with the lowest, so that none starves. The default.
+    #[default]
+    Strict,
+    /// Of the reads, so many begin with each priority, in proportion. Zero counts as one.
+    Weighted {
+        /// Of [`Priority::High`](millstream_queue::Priority::High).
+        high: u32,
+        /// Of [`Priority::Normal`](millstream_queue::Priority::Normal).
+        normal: u32,
+        /// Of [`Priority::Low`](millstream_queue::Priority::Low).
+        low: u32,
+    },
+}
+
 /// Settings of a worker process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -11,11 +30,18 @@ pub(crate) struct Settings {
     pub(crate) grace: Duration,
     /// How long the runtime may stand still before the process stops beating.
     pub(crate) hang: Duration,
+    /// How priorities share the slots.
+    pub(crate) priorities: Priorities,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), grace: Duration::from_secs(25), hang: Duration::from_secs(5 * 60) }
+        Self {
+            lease: Duration::from_secs(10),
+            grace: Duration::from_secs(25),
+            hang: Duration::from_secs(5 * 60),
+            priorities: Priorities::Strict,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     Call, Context, Error, Failure, Result, Returned, Route,
     engine::{Beats, Process, Queue},
     handler::{Handler, Handlers},
-    settings::Settings,
+    settings::{Priorities, Settings},
     shutdown::{Shutdown, Signals},
 };
 
@@ -147,6 +147,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// How long running jobs may go on after a stop before they are handed back. Default: 25 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
+        self
+    }
+
+    /// How the priorities share the slots while these are scarce. Default: strict, with a floor for the lowest.
+    pub fn priorities(mut self, priorities: Priorities) -> Self {
+        self.settings.priorities = priorities;
         self
     }
 

@@ -12,12 +12,10 @@ use uuid::Uuid;
 
 use super::{
     hands::{InHand, Place},
+    lanes::{BY_PRIORITY, LaneOrder},
     lease::Lease,
 };
-use crate::settings::BATCH;
-
-/// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
-const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
+use crate::settings::{BATCH, Settings};
 
 /// With this many slots a third of them is a good batch: lanes need not be asked one by one.
 const PLENTY: usize = 384;
@@ -70,14 +68,15 @@ pub(super) struct Reader {
     server: u32,
     /// When a read brought less than it asked for, if the last one did.
     found_empty: Option<Instant>,
+    order: LaneOrder,
     block: Duration,
 }
 
 impl Reader {
-    /// `block` is how long a read may wait for jobs.
-    pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32, block: Duration) -> Self {
+    pub(super) fn new(connection: Dedicated, lease: &Lease, server: u32, settings: Settings) -> Self {
         let (keys, consumer) = (lease.keys().clone(), lease.consumer().to_owned());
-        Self { connection, keys, consumer, server, found_empty: None, block }
+        let order = LaneOrder::new(settings.priorities);
+        Self { connection, keys, consumer, server, found_empty: None, order, block: settings.block() }
     }
 
     /// The server's number of the connection, for `CLIENT UNBLOCK`.
@@ -85,7 +84,7 @@ impl Reader {
         self.connection.client_id
     }
 
-    /// Reads about `slots` jobs. While slots are scarce, lane by lane in the order of priority, without blocking; once
+    /// Reads about `slots` jobs. While slots are scarce, lane by lane in their order, without blocking; once
     /// the lanes are empty, or where there are slots for whatever they hold, all at once, blocking. A count is per stream,
     /// so a read of all asks for a third each; with fewer than three slots it may bring two jobs too many, which wait in
     /// hand for a slot.
@@ -98,7 +97,7 @@ impl Reader {
             return Ok(all);
         }
         let mut all = Catch::default();
-        for lane in BY_PRIORITY {
+        for lane in self.order.next() {
             let left = slots.saturating_sub(all.len());
             if left == 0 || all.refusal.is_some() {
                 return Ok(all);

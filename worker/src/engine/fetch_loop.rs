@@ -74,10 +74,10 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     async fn connect(&self) -> Result<Reader, Error> {
-        let block = self.epoch.process.settings.block();
-        let connection = self.epoch.process.client.dedicated(block).await?;
+        let settings = self.epoch.process.settings;
+        let connection = self.epoch.process.client.dedicated(settings.block()).await?;
         let server = self.epoch.servers.number(&connection.run_id);
-        Ok(Reader::new(connection, &self.epoch.lease, server, block))
+        Ok(Reader::new(connection, &self.epoch.lease, server, settings))
     }
 
     /// One read. It is never dropped half-way: the server would hand out what nobody receives.
