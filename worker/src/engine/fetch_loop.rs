@@ -1,6 +1,6 @@
 //! The loop of a worker: wait for free slots, fetch as many jobs, start them.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use millstream_queue::{Error, Retry};
 use redis::RedisError;
@@ -141,6 +141,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if catch.cancels || epoch.hands.cancels_heard() != cancels_heard {
             self.cancel_marked(&catch.taken).await;
         }
+        let is_lone = catch.taken.len() == 1;
         let mut too_many = Vec::new();
         for taken in catch.taken {
             // Permits are taken here, not in the task: the next look at what is free must not count these.
@@ -159,6 +160,9 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if !too_many.is_empty() {
             epoch.hands.release(too_many.iter().map(|taken| &taken.place));
             self.give_back(too_many).await;
+        }
+        if is_lone {
+            let_start().await;
         }
     }
 
@@ -201,6 +205,21 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         }
         self.retry.failed(&error).await;
     }
+}
+
+/// Lets the job start that was just spawned, before the next read is built and sent: that takes longer than all else
+/// between the server's reply and the handler. Unlike [`tokio::task::yield_now`], which leaves the caller to this thread
+/// until it runs out of work, a wake-up makes another thread take over the loop while the job keeps this one.
+async fn let_start() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs one job in its slot, or in the next one where a read brought too many, and passes on how it ended. A suspect
