@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Route, handler::Handlers, settings::Settings, shutdown::Shutdown};
 pub(crate) use beat::Beats;
+pub(crate) use hands::Hands;
 pub(crate) use lease::Lease;
 pub(crate) use queue::Queue;
 

@@ -21,6 +21,7 @@ use crate::{
     Call, Context, Error, Failure, Result, Returned, Route,
     engine::{Beats, Process, Queue},
     handler::{Handler, Handlers},
+    health::{Health, Pulse},
     settings::{Priorities, Settings},
     shutdown::{Shutdown, Signals},
 };
@@ -41,12 +42,14 @@ pub struct Worker<S> {
     layered: Route<S>,
     concurrency: BTreeMap<String, usize>,
     settings: Settings,
+    health: Health,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
     /// A worker without handlers.
     pub fn new(client: Client, app: S) -> Self {
         Self {
+            health: Health::new(client.clone()),
             client,
             app: Arc::new(app),
             handlers: Handlers::new(),
@@ -156,6 +159,24 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// Adds a check to the worker's readiness: `async fn() -> Result<(), E>`, such as one that asks the database for a
+    /// `SELECT 1`. It runs whenever [`Health::report`] or `/readyz` is asked, and fails after two seconds. The text of its
+    /// error is shown there, so it must hold no secret.
+    pub fn check<F, Fut, E>(self, name: &str, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::result::Result<(), E>> + Send + 'static,
+        E: std::fmt::Display,
+    {
+        self.health.add_check(name, check);
+        self
+    }
+
+    /// A handle to this worker's health, for probes while it runs.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
     /// Runs until SIGINT or SIGTERM, then stops fetching and lets running jobs finish for the grace period; a second
     /// signal hands them back at once. Where handlers had to be cut off, this ends the process with status 0, since what
     /// they block on may never return.
@@ -198,8 +219,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Runs until `shutdown` says stop; whether handlers had to be cut off.
     async fn run_with(self, shutdown: Shutdown) -> std::result::Result<bool, Error> {
         let queues = self.queues()?;
+        let pulse = Arc::new(Pulse::new());
+        let progress = queues.iter().map(|queue| queue.progress().clone()).collect();
+        let _running = self.health.start(shutdown.clone(), self.settings, pulse.clone(), progress);
         let process = Arc::new(Process {
-            beats: Beats::start(self.client.redis().clone(), self.settings)?,
+            beats: Beats::start(self.client.redis().clone(), self.settings, pulse)?,
             client: self.client,
             app: self.app,
             handlers: self.handlers,

@@ -13,7 +13,7 @@ use redis::{Connection, RedisError};
 use tracing::{error, info, warn};
 
 use super::{hands::Hands, lease::Lease, scripts};
-use crate::{clock::since_boot, settings::Settings};
+use crate::{clock::since_boot, health::Pulse, settings::Settings};
 
 /// How long a beat may take before its connection is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -42,12 +42,13 @@ type Answer = (bool, usize, usize, usize, usize, Vec<(String, String)>);
 
 impl Beats {
     /// Starts the thread.
-    pub(crate) fn start(client: redis::Client, settings: Settings) -> std::io::Result<Self> {
+    pub(crate) fn start(client: redis::Client, settings: Settings, pulse: Arc<Pulse>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { beaters: Mutex::default(), runtime: AtomicU64::new(0) });
         let thread = Thread {
             shared: Arc::downgrade(&shared),
             client,
             settings,
+            pulse,
             connection: None,
             has_failed: false,
             runtime_seen: (0, Instant::now()),
@@ -81,6 +82,7 @@ struct Thread {
     shared: Weak<Shared>,
     client: redis::Client,
     settings: Settings,
+    pulse: Arc<Pulse>,
     connection: Option<Connection>,
     has_failed: bool,
     runtime_seen: (u64, Instant),
@@ -90,6 +92,7 @@ impl Thread {
     fn run(mut self) {
         while let Some(shared) = self.shared.upgrade() {
             let round = Instant::now();
+            self.pulse.begin_round();
             if self.runtime_moves(&shared) {
                 self.beat_all(&shared);
             }
@@ -120,6 +123,7 @@ impl Thread {
                 Ok(answer) => self.take_in(shared, &lease, answer),
                 Err(error) => {
                     self.connection = None;
+                    self.pulse.note(true);
                     if !std::mem::replace(&mut self.has_failed, true) {
                         warn!(queue = lease.queue(), %error, "no beat; trying again");
                     }
@@ -127,6 +131,7 @@ impl Thread {
                 }
             }
         }
+        self.pulse.note(false);
         if std::mem::take(&mut self.has_failed) {
             info!("beating again");
         }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Process, batch::Finished, hands::Hands, lease::Lease, queue::Queue};
+use crate::health::Doing;
 
 pub(super) struct Epoch<S> {
     pub(super) process: Arc<Process<S>>,
@@ -15,8 +16,8 @@ pub(super) struct Epoch<S> {
     pub(super) hands: Arc<Hands>,
     pub(super) servers: Arc<Servers>,
     pub(super) outcomes: mpsc::Sender<Finished>,
-    /// Nothing may be fetched, as the promoter last read the settings; so also before it has read them.
-    pub(super) paused: watch::Sender<bool>,
+    /// Why nothing may be fetched, as the promoter last read the settings: also because it has not read them yet.
+    pub(super) halt: watch::Sender<Option<Doing>>,
     /// The grace period is over: running handlers are cut off.
     pub(super) cut_off: CancellationToken,
 }

@@ -16,7 +16,7 @@ use super::{
     hands::Place,
     scripts::{self, Requeue},
 };
-use crate::settings::BATCH;
+use crate::{health::Doing, settings::BATCH};
 
 /// How often a blocked read is asked to end once the worker stops.
 const NUDGE: Duration = Duration::from_millis(100);
@@ -46,10 +46,13 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     /// Waits until something may start: a slot is free, the lease is fresh, the queue is not paused. None at the end.
     async fn free_slots(&self) -> Option<usize> {
         let epoch = &self.epoch;
+        let progress = &epoch.queue.progress;
         let may_start = async {
-            let mut paused = epoch.paused.subscribe();
-            let _ = paused.wait_for(|paused| !paused).await;
+            let mut halt = epoch.halt.subscribe();
+            let _ = halt.wait_for(|halt| halt.inspect(|why| progress.enter(*why)).is_none()).await;
+            progress.enter(Doing::WaitingForLease);
             epoch.lease.fresh_or_fenced().await;
+            progress.enter(Doing::WaitingForSlot);
             // Only this loop takes slots, so what is free stays free.
             drop(epoch.queue.slots.acquire().await);
         };
@@ -62,11 +65,13 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     async fn fetch(&mut self, slots: usize) -> Result<Catch, Error> {
+        self.epoch.queue.progress.enter(Doing::Fetching);
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => self.connect().await?,
         };
         let catch = self.read(&mut reader, slots).await?;
+        self.epoch.queue.progress.read_returned();
         // Kept only after a success: after an error the connection may still deliver what nobody waits for.
         self.reader = Some(reader);
         self.retry.worked();
@@ -130,7 +135,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         match catch.refusal {
             Some(Refusal::Fenced) => epoch.lease.end(),
             // Ahead of the promoter's next look at the settings, so that nothing is read and given back meanwhile.
-            Some(Refusal::Paused) => drop(epoch.paused.send_replace(true)),
+            Some(Refusal::Paused) => drop(epoch.halt.send_replace(Some(Doing::Paused))),
             None => {}
         }
         if catch.refusal.is_some() || epoch.is_over() {
@@ -199,6 +204,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
 
     /// Waits a moment. Lanes that were deleted get their groups back.
     async fn back_off(&mut self, error: Error) {
+        self.epoch.queue.progress.enter(Doing::BackingOff);
         let is_groupless = error.server_code().is_some_and(|code| code == "NOGROUP" || code == "UNBLOCKED");
         if is_groupless && let Err(error) = self.epoch.regroup().await {
             self.retry.failed(&error).await;

@@ -87,7 +87,8 @@ impl Lease {
         }
     }
 
-    fn age(&self) -> Duration {
+    /// How long ago the last confirmed beat was sent.
+    pub(crate) fn age(&self) -> Duration {
         since_boot().saturating_sub(Duration::from_millis(self.confirmed_ms.load(Ordering::Acquire)))
     }
 

@@ -6,6 +6,7 @@ use millstream_queue::{Error, Overflow, Retry, Signals, UNRECORDED_LIMIT};
 use tracing::warn;
 
 use super::{epoch::Epoch, scripts};
+use crate::health::Doing;
 
 /// Due jobs moved by one script.
 const MOST: usize = 200;
@@ -59,8 +60,12 @@ impl Control {
 }
 
 fn obey<S>(epoch: &Epoch<S>, control: &Control) {
-    let halts = control.is_paused || control.is_full;
-    let has_changed = epoch.paused.send_if_modified(|paused| std::mem::replace(paused, halts) != halts);
+    let halt = match control {
+        Control { is_paused: true, .. } => Some(Doing::Paused),
+        Control { is_full: true, .. } => Some(Doing::Full),
+        _ => None,
+    };
+    let has_changed = epoch.halt.send_if_modified(|now| std::mem::replace(now, halt) != halt);
     if has_changed && control.is_full {
         warn!(queue = epoch.lease.queue(), "no recorder takes the outcomes: fetching pauses until one has caught up");
     }

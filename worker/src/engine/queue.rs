@@ -23,7 +23,10 @@ use super::{
     lease::Lease,
     promote, rescue, scripts,
 };
-use crate::settings::BATCH;
+use crate::{
+    health::{Doing, Progress},
+    settings::BATCH,
+};
 
 /// How long what is left may take once handlers are cut off.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -33,12 +36,18 @@ pub(crate) struct Queue {
     pub(super) name: String,
     pub(super) concurrency: u32,
     pub(super) slots: Arc<Semaphore>,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Queue {
     pub(crate) fn new(name: &str, concurrency: u32) -> Self {
         let slots = Arc::new(Semaphore::new(concurrency as usize));
-        Self { name: name.to_owned(), concurrency, slots }
+        let progress = Arc::new(Progress::new(name, concurrency));
+        Self { name: name.to_owned(), concurrency, slots, progress }
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Works until the worker stops. A consumer that was fenced is followed by one under a fresh name.
@@ -47,11 +56,13 @@ impl Queue {
             let Some(lease) = self.register(&process).await else { return };
             self.clone().serve(process.clone(), lease).await;
         }
+        self.progress.enter(Doing::Ending);
     }
 
     /// Enters a fresh consumer among the living; none when the worker stopped before that worked.
     async fn register<S>(&self, process: &Process<S>) -> Option<Arc<Lease>> {
         let mut retry = Retry::new("register");
+        self.progress.enter(Doing::Registering);
         while !process.shutdown.is_stopping() {
             let lease = Arc::new(Lease::new(&process.client, &self.name, process.settings));
             match self.try_register(process, &lease).await {
@@ -74,6 +85,7 @@ impl Queue {
     async fn serve<S: Send + Sync + 'static>(self: Arc<Self>, process: Arc<Process<S>>, lease: Arc<Lease>) {
         let hands = Arc::new(Hands::default());
         let servers = Arc::new(Servers::default());
+        self.progress.run_under(Some((lease.clone(), hands.clone())));
         let (outcomes, incoming) = mpsc::channel(2 * BATCH);
         let finisher = Finisher::new(process.client.clone(), lease.clone(), hands.clone(), servers.clone(), incoming);
         let epoch = Arc::new(Epoch {
@@ -83,7 +95,7 @@ impl Queue {
             hands: hands.clone(),
             servers,
             outcomes,
-            paused: watch::Sender::new(true),
+            halt: watch::Sender::new(Some(Doing::ReadingSettings)),
             cut_off: CancellationToken::new(),
         });
         let mut finishing = tokio::spawn(finisher.run());
@@ -95,6 +107,8 @@ impl Queue {
 
         FetchLoop::new(epoch.clone()).run().await;
 
+        let progress = epoch.queue.progress.clone();
+        progress.enter(Doing::Ending);
         side_loops.shutdown().await;
         let (beats, client) = (epoch.process.beats.clone(), epoch.process.client.clone());
         if lease.is_fenced() {
@@ -108,6 +122,7 @@ impl Queue {
         }
         beats.stop(&lease);
         leave(&client, &lease).await;
+        progress.run_under(None);
     }
 }
 
