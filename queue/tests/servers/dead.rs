@@ -28,7 +28,7 @@ impl Job for Bill {
 async fn outcomes(stage: &Stage) -> Vec<Outcome> {
     let packs: Vec<(String, Vec<Vec<u8>>)> =
         stage.redis.ask(&["XRANGE", &stage.client.keys("mail").done(), "-", "+"]).await;
-    packs.iter().flat_map(|(_, fields)| Outcome::decode_pack(&fields[3]).unwrap()).collect()
+    packs.iter().flat_map(|(_, fields)| Outcome::decode_pack(&fields[3]).expect("as the test needs it")).collect()
 }
 
 /// Jobs in all lanes and in `later`.
@@ -105,7 +105,7 @@ async fn bury(stage: &Stage, id: Uuid, kind: &str, options: Option<&str>, died_m
     let mut both = redis::pipe();
     both.cmd("HSET").arg(keys.dead_jobs()).arg(id.to_string()).arg(packed);
     both.cmd("ZADD").arg(keys.dead()).arg(died_ms).arg(id.to_string());
-    both.exec_async(&mut stage.redis.0.clone()).await.unwrap();
+    both.exec_async(&mut stage.redis.0.clone()).await.expect("as the test needs it");
 }
 
 #[tokio::test]

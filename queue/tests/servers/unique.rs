@@ -31,8 +31,13 @@ fn mail(user: u32, text: &str) -> Mail {
 /// The lane's jobs as (id, body).
 async fn ready(stage: &Stage, lane: Lane) -> Vec<(Uuid, String)> {
     let entries = stage.redis.entries(&stage.client.keys("mail").ready(lane)).await;
-    let field = |fields: &[(String, String)], name| fields.iter().find(|field| field.0 == name).unwrap().1.clone();
-    entries.iter().map(|(_, fields)| (field(fields, "id").parse().unwrap(), field(fields, "body"))).collect()
+    let field = |fields: &[(String, String)], name| {
+        fields.iter().find(|field| field.0 == name).expect("as the test needs it").1.clone()
+    };
+    entries
+        .iter()
+        .map(|(_, fields)| (field(fields, "id").parse().expect("as the test needs it"), field(fields, "body")))
+        .collect()
 }
 
 /// The delayed jobs as (id, ms until due).
@@ -40,7 +45,7 @@ async fn later(stage: &Stage) -> Vec<(Uuid, i64)> {
     let jobs: Vec<(String, i64)> =
         stage.redis.ask(&["ZRANGE", &stage.client.keys("mail").later(), "0", "-1", "WITHSCORES"]).await;
     let (seconds, _): (i64, i64) = stage.redis.ask(&["TIME"]).await;
-    jobs.into_iter().map(|(id, due)| (id.parse().unwrap(), due - seconds * 1000)).collect()
+    jobs.into_iter().map(|(id, due)| (id.parse().expect("as the test needs it"), due - seconds * 1000)).collect()
 }
 
 #[tokio::test]
