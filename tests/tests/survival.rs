@@ -96,6 +96,32 @@ async fn a_handler_that_blocks_every_runtime_thread_does_not_cost_the_lease() {
 }
 
 #[tokio::test]
+async fn a_process_whose_runtime_hangs_loses_its_jobs_and_comes_back_as_a_stranger() {
+    let (url, client) = shared().await;
+    let hung = probe::process(&url, &client, &[("PROBE_HANG_MS", "1500")]);
+    for name in ["one", "two"] {
+        client.push(probe(name, Act::BlockOnce { ms: 8_000 })).await.unwrap();
+    }
+    says(&hung, "started one attempt 1 run 1").await;
+    says(&hung, "started two attempt 1 run 1").await;
+    let (onlooker, mut heard) = probe::worker(&client);
+    let onlooker = Running::start(onlooker);
+    let mut outcomes = Outcomes::of(&client);
+    let mut states = Vec::new();
+    for _ in 0..4 {
+        states.push(outcomes.next().await.state);
+    }
+    states.sort_unstable_by_key(|state| state.to_string());
+    assert_eq!(states, [State::Completed, State::Completed, State::Crashed, State::Crashed]);
+    assert!(!heard.heard_so_far().is_empty());
+    onlooker.stop().await;
+    client.push(probe("after", Act::Succeed)).await.unwrap();
+    says(&hung, "ended after").await;
+    assert_eq!(outcomes.next().await.state, State::Completed);
+    assert_empty(&client).await;
+}
+
+#[tokio::test]
 async fn a_job_that_kills_its_workers_is_dead_after_three_and_its_neighbours_live() {
     let (url, client) = shared().await;
     let poison = client.push(probe("poison", Act::Abort)).await.unwrap();

@@ -147,6 +147,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// How long the whole runtime may stand still, every thread of it blocked, before this process stops beating and loses its
+    /// jobs to others. Default: 5 minutes.
+    pub fn longest_hang(mut self, hang: Duration) -> Self {
+        self.settings.hang = hang;
+        self
+    }
+
     /// How long running jobs may go on after a stop before they are handed back. Default: 25 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;

@@ -31,6 +31,10 @@ pub enum Act {
     Block {
         ms: u64,
     },
+    /// Blocks its runtime thread in its first run.
+    BlockOnce {
+        ms: u64,
+    },
     Fail,
     SleepAndFail {
         ms: u64,
@@ -79,6 +83,8 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
         Act::Succeed => {}
         Act::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Act::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
+        Act::BlockOnce { ms } if cx.run() == 1 => std::thread::sleep(Duration::from_millis(ms)),
+        Act::BlockOnce { .. } => {}
         Act::Fail => return Err("it failed".into()),
         Act::SleepAndFail { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -245,6 +251,7 @@ fn this_process_as_a_worker() {
         let worker = worker
             .concurrency(QUEUE, setting("PROBE_CONCURRENCY", 4) as usize)
             .lease(Duration::from_millis(setting("PROBE_LEASE_MS", LEASE.as_millis() as u64)))
+            .longest_hang(Duration::from_millis(setting("PROBE_HANG_MS", 300_000)))
             .grace(Duration::from_millis(setting("PROBE_GRACE_MS", 2000)));
         println!("ready");
         worker.run().await.expect("a worker that is set up rightly");
