@@ -40,7 +40,9 @@ impl Machine {
                 target.display()
             ),
         );
-        for built in ["release/millstream-dev", "release/millstream-bench", "debug/millstream-dev"] {
+        for built in
+            ["release/millstream-dev", "release/millstream-bench", "release/millstream-model", "debug/millstream-dev"]
+        {
             let path = target.join(built);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a target folder");
             write_program(&path, &format!(r#"echo "{built} $*" >>"$CALLS""#));
@@ -179,6 +181,16 @@ fn package_lists_are_updated_once_and_only_when_a_package_is_not_found() {
             "release/millstream-bench ",
         ]
     );
+}
+
+#[test]
+fn the_model_needs_a_compiler_and_nothing_else() {
+    let machine = Machine::bare("Linux", 0);
+    machine.program("cc", "");
+    let output = machine.dev(&["model", "--workers", "1"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let calls = ["cargo build --release -p millstream-model", "release/millstream-model --workers 1"];
+    assert_eq!(machine.calls(), calls);
 }
 
 #[test]
@@ -327,7 +339,7 @@ fn an_unknown_command_is_an_error_with_the_help() {
     assert!(said(&output).starts_with("dev: there is no command 'frobnicate'\nusage: ./dev COMMAND"));
     let help = machine.dev(&["help"]);
     assert!(help.status.success());
-    for command in ["demo", "test", "lint", "services", "bench"] {
+    for command in ["demo", "test", "lint", "services", "bench", "model"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("\n  {command} ")), "{command}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use millstream_model::{
     done::{DONE_MUTANTS, DoneStream},
     lease::{LEASE_MUTANTS, Lease},
@@ -88,6 +88,9 @@ struct Options {
     /// Ends a search after so many states (30 bytes of memory each, and 8 for each step between them)
     #[arg(long, default_value_t = 50_000_000)]
     most: usize,
+    /// Prints this help
+    #[arg(long)]
+    options: bool,
     /// Prints how each mutant is caught
     #[arg(long)]
     traces: bool,
@@ -110,6 +113,11 @@ fn mutant(name: &str) -> anyhow::Result<Mutant> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.options {
+        // What can't be printed nobody reads.
+        let _ = Options::command().print_help();
+        return ExitCode::SUCCESS;
+    }
     let mut run = Run { most: options.most, traces: options.traces, is_well: true };
     let has_size = std::env::args()
         .skip(1)

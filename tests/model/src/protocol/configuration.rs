@@ -65,9 +65,14 @@ pub const RUNS: &[Configuration] = &[
     ),
     configuration("one job that dies of its failures", ONE_JOB, Faults { crashes: 1, losses: 1, failures: 2, ..NONE }),
     configuration(
-        "two jobs at once, a false fence and a loss",
+        "two jobs at once and a false fence",
         Protocol { concurrency: 2, ..TWO_JOBS },
-        Faults { false_fences: 1, losses: 1, ..NONE },
+        Faults { false_fences: 1, ..NONE },
+    ),
+    configuration(
+        "two jobs at once and two losses",
+        Protocol { concurrency: 2, ..TWO_JOBS },
+        Faults { losses: 2, late: 1, ..NONE },
     ),
     configuration(
         "two jobs, one worker, a crash, a loss and a retry",
@@ -119,14 +124,14 @@ pub const CANCELS: &[Configuration] = &[
 /// Unique keys.
 pub const UNIQUE_KEYS: &[Configuration] = &[
     configuration(
-        "unique until finished, a crash, a cancel and a retry",
+        "unique until finished, a crash and a cancel",
         Protocol { ready: 0, unique: Some(Unique::UntilFinished), ..TWO_JOBS },
-        Faults { crashes: 1, cancels: 1, failures: 1, ..NONE },
+        Faults { crashes: 1, cancels: 1, ..NONE },
     ),
     configuration(
-        "unique until started, a crash and a loss",
-        Protocol { ready: 0, workers: 1, jobs: 3, unique: Some(Unique::UntilStarted), ..ONE_JOB },
-        Faults { crashes: 1, losses: 1, ..NONE },
+        "unique until started, a crash, a loss and a late command",
+        Protocol { ready: 0, workers: 1, jobs: 2, unique: Some(Unique::UntilStarted), ..ONE_JOB },
+        Faults { crashes: 1, losses: 1, late: 1, ..NONE },
     ),
     configuration(
         "unique for a time, a crash and a death",
@@ -172,6 +177,11 @@ pub const SMALL: &[&[Configuration]] = &[RUNS, SUSPECTS, HAND_BACKS, CANCELS, UN
 /// What `./dev model` searches besides.
 pub const LARGE: &[Configuration] = &[
     configuration(
+        "two jobs at once, a false fence and a loss",
+        Protocol { concurrency: 2, ..TWO_JOBS },
+        Faults { false_fences: 1, losses: 1, ..NONE },
+    ),
+    configuration(
         "one job, a crash, a false fence, a loss, a late command and a retry",
         ONE_JOB,
         Faults { crashes: 1, false_fences: 1, losses: 1, late: 1, failures: 1, ..NONE },
@@ -198,6 +208,11 @@ pub const LARGE: &[Configuration] = &[
         "unique until started with three jobs and a crash",
         Protocol { ready: 0, jobs: 3, unique: Some(Unique::UntilStarted), ..ONE_JOB },
         Faults { crashes: 1, ..NONE },
+    ),
+    configuration(
+        "unique until finished, a crash, a cancel and a retry",
+        Protocol { ready: 0, unique: Some(Unique::UntilFinished), ..TWO_JOBS },
+        Faults { crashes: 1, cancels: 1, failures: 1, ..NONE },
     ),
     configuration(
         "unique until finished, two crashes, a cancel and retries",
@@ -251,7 +266,7 @@ pub const MUTANTS: &[(Mutant, Protocol)] = &[
     caught(
         Mutant::UniqueFreedUnchecked,
         Protocol { ready: 0, unique: Some(Unique::UntilStarted), ..TWO_JOBS },
-        Faults { losses: 1, ..NONE },
+        Faults { crashes: 1, ..NONE },
     ),
     caught(
         Mutant::UniqueFreedAtRequeue,

@@ -110,7 +110,7 @@ impl Protocol {
     pub(super) fn late_commands(&self, state: &State, out: &mut Out) {
         for (index, late) in state.late.iter().enumerate() {
             let consumer = match late {
-                Late::Read(consumer, _) | Late::HandBack(consumer, _) => *consumer,
+                Late::Read(consumer, _) | Late::HandBack(consumer, _) | Late::FreeUnique(consumer, _) => *consumer,
                 Late::Finish(batch) => batch.consumer,
             };
             out.step(state, Action::RunLate(consumer), |next| {
@@ -119,6 +119,10 @@ impl Protocol {
                     Late::Read(consumer, read) => drop(self.run_read(next, *consumer, *read)),
                     Late::Finish(batch) => drop(self.run_finish(next, batch)),
                     Late::HandBack(consumer, entries) => self.run_hand_back(next, *consumer, entries),
+                    Late::FreeUnique(_, job) => {
+                        self.free_unique(next, *job);
+                        next.observed.released |= 1 << job;
+                    }
                 }
             });
         }

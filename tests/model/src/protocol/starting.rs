@@ -3,7 +3,7 @@
 use super::{
     Action, Mutant, Out, Protocol, Unique,
     server::{Consumer, Entry, Job, Owner, Server, Slot},
-    state::State,
+    state::{Late, State},
     worker::{Ending, Held, Life, Stage},
 };
 
@@ -80,20 +80,31 @@ impl Protocol {
                 }
             }
         } else if self.unique == Some(Unique::UntilStarted) {
-            let free = |next: &mut State| {
-                self.free_unique(next, job.id);
-                next.observed.released |= 1 << job.id;
-            };
-            out.step(state, Action::FreeUniqueAtStart(consumer, job.id), |next| {
-                free(next);
+            self.freeing_unique(state, worker, index, out);
+        }
+    }
+
+    /// The job starts even where its key could not be freed: its end will do it.
+    fn freeing_unique(&self, state: &State, worker: usize, index: usize, out: &mut Out) {
+        let consumer = state.consumer(worker);
+        let job = state.workers[worker].hand[index].job;
+        out.step(state, Action::FreeUniqueAtStart(consumer, job.id), |next| {
+            self.free_unique(next, job.id);
+            next.observed.released |= 1 << job.id;
+            self.start(next, worker, index);
+        });
+        if state.left.losses > 0 {
+            out.fault(state, Action::LoseRequest(consumer, "freeing of a unique key"), |next| {
+                next.left.losses -= 1;
                 self.start(next, worker, index);
             });
-            if state.left.losses > 0 {
-                out.fault(state, Action::LoseReply(consumer, "freeing of a unique key"), |next| {
-                    next.left.losses -= 1;
-                    free(next);
-                });
-            }
+        }
+        if state.left.losses > 0 && state.left.late > 0 {
+            out.fault(state, Action::LoseConnection(consumer, "freeing of a unique key"), |next| {
+                next.left.losses -= 1;
+                next.leave_behind(Late::FreeUnique(consumer, job.id));
+                self.start(next, worker, index);
+            });
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) enum Late {
     Read(Consumer, Read),
     Finish(Batch),
     HandBack(Consumer, Few<EntryId, 4>),
+    FreeUnique(Consumer, JobId),
 }
 
 impl Default for Late {

@@ -33,6 +33,9 @@ impl Protocol {
     fn may_matter(&self, server: &Server, late: &Late) -> bool {
         match late {
             Late::Read(..) => true,
+            Late::FreeUnique(_, job) => {
+                server.unique == Some(*job) || self.without == Some(Mutant::UniqueFreedUnchecked)
+            }
             Late::HandBack(consumer, entries) => {
                 let is_pending =
                     |entry: &Entry| entry.owner == Owner::Pending(*consumer) && entries.contains(&entry.id);
@@ -94,7 +97,9 @@ impl State {
         }
         for late in self.late.iter_mut() {
             match late {
-                Late::Read(consumer, _) | Late::HandBack(consumer, _) => consumer.swap(),
+                Late::Read(consumer, _) | Late::HandBack(consumer, _) | Late::FreeUnique(consumer, _) => {
+                    consumer.swap()
+                }
                 Late::Finish(batch) => batch.consumer.swap(),
             }
         }
