@@ -3,6 +3,9 @@
 //! Nothing here is a double: a Redis is a `redis-server`, a Postgres is a `postgres`, and both are on ports of their
 //! own, so that tests run in parallel and never meet a server of the machine.
 
+mod clock;
+mod complaints;
+mod disk;
 mod guard;
 mod namespace;
 mod output;
@@ -14,6 +17,8 @@ mod proxy;
 mod redis;
 mod shared;
 
+pub use complaints::{Complaint, Complaints, most_in_a_second, most_repeated};
+pub use disk::SmallDisk;
 pub use namespace::{namespace, unique};
 pub use output::{Line, Lines, Source};
 pub use port::free_port;

@@ -43,19 +43,23 @@ impl Lines {
     pub async fn next(&mut self) -> Option<Line> {
         loop {
             self.changes.mark_unchanged();
-            {
-                let kept = self.output.lock();
-                self.next = self.next.max(kept.first); // a reader that fell behind goes on with the oldest kept
-                if let Some(line) = kept.lines.get(self.next - kept.first) {
-                    self.next += 1;
-                    return Some(line.clone());
-                }
-                if kept.open == 0 {
-                    return None;
-                }
+            if let Some(line) = self.try_next() {
+                return Some(line);
+            }
+            if self.output.is_at_end(self.next) {
+                return None;
             }
             self.changes.changed().await.ok()?;
         }
+    }
+
+    /// The next line that was printed already.
+    pub fn try_next(&mut self) -> Option<Line> {
+        let kept = self.output.lock();
+        self.next = self.next.max(kept.first); // a reader that fell behind goes on with the oldest kept
+        let line = kept.lines.get(self.next - kept.first)?.clone();
+        self.next += 1;
+        Some(line)
     }
 }
 
@@ -108,6 +112,12 @@ impl Output {
         let skipped = kept.lines.len().saturating_sub(count);
         let texts: Vec<&str> = kept.lines.iter().skip(skipped).map(|l| l.text.as_str()).collect();
         texts.join("\n")
+    }
+
+    /// Whether both streams ended and the lines before the number `next` are all there were.
+    fn is_at_end(&self, next: usize) -> bool {
+        let kept = self.lock();
+        kept.open == 0 && next >= kept.first + kept.lines.len()
     }
 
     fn push(&self, line: Line) {

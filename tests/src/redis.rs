@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
+use crate::disk::SmallDisk;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::programs::on_path;
@@ -88,6 +90,35 @@ impl Redis {
         self.process.cont();
     }
 
+    /// Leaves the server no byte on its [small disk](RedisBuilder::disk).
+    ///
+    /// # Errors
+    /// When the server has none, or it can't be filled.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.small_disk()?.fill(self.pid(), &self.dir)
+    }
+
+    /// Gives the server the space on its small disk back.
+    ///
+    /// # Errors
+    /// When the server has none, or it can't be freed.
+    pub fn free_disk(&self) -> Result<()> {
+        self.small_disk()?.free(self.pid(), &self.dir)
+    }
+
+    fn small_disk(&self) -> Result<SmallDisk> {
+        self.options.disk.context("this server was started without a small disk")
+    }
+
+    /// Sets the server's wall clock this many seconds ahead of the machine's, or behind it below 0, at once. It was started
+    /// with [`own_clock`](RedisBuilder::own_clock).
+    ///
+    /// # Errors
+    /// When the server has no clock of its own.
+    pub fn set_clock(&self, seconds_ahead: i64) -> Result<()> {
+        clock::set(&self.dir, seconds_ahead)
+    }
+
     /// Starts the server anew on its port and folder, after `kill -9` if it still runs.
     ///
     /// # Errors
@@ -107,6 +138,8 @@ pub struct RedisBuilder {
     dir: Option<PathBuf>,
     port: Option<u16>,
     args: Vec<OsString>,
+    disk: Option<SmallDisk>,
+    own_clock: bool,
 }
 
 impl RedisBuilder {
@@ -134,6 +167,18 @@ impl RedisBuilder {
         self
     }
 
+    /// Puts the folder on a disk that [`Redis::fill_disk`] fills.
+    pub fn disk(mut self, disk: SmallDisk) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
+    /// Gives the server a wall clock that [`Redis::set_clock`] sets.
+    pub fn own_clock(mut self) -> Self {
+        self.own_clock = true;
+        self
+    }
+
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
@@ -145,6 +190,12 @@ impl RedisBuilder {
         };
         let dir = self.dir.clone().or_else(|| own_dir.as_ref().map(|dir| dir.path().to_owned()));
         let dir = dir.context("a server has a folder, its own or a given one")?;
+        if self.own_clock {
+            if self.disk.is_some() {
+                bail!("the clock of a server is in its folder, which a small disk would hide");
+            }
+            clock::install(&dir)?;
+        }
         let mut tries = 0;
         loop {
             tries += 1;
@@ -169,7 +220,14 @@ impl RedisBuilder {
              `dnf install valkey` or `brew install redis`",
         )?;
         let temporary = self.dir.is_none().then_some(dir);
-        Process::builder(program)
+        let mut process = match self.disk {
+            Some(disk) => disk.command(&program, dir)?,
+            None => Process::builder(program),
+        };
+        if self.own_clock {
+            process = clock::wear(process, dir);
+        }
+        process
             .args(["--bind", "127.0.0.1", "--port"])
             .arg(port.to_string())
             .arg("--dir")

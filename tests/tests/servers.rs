@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use millstream_tests::{Postgres, Redis, fresh_database, namespace};
+use millstream_tests::{Postgres, Redis, SmallDisk, fresh_database, namespace};
 
 /// What the server says to one inline command.
 fn ask(redis: &Redis, command: &str) -> String {
@@ -65,6 +65,56 @@ async fn a_taken_port_is_an_error_that_names_it() {
     let redis = Redis::start().await.unwrap();
     let error = Redis::builder().port(redis.port()).start().await.unwrap_err();
     assert!(format!("{error:#}").contains("Address already in use"), "{error:#}");
+}
+
+/// Both need Linux: the C library's functions are replaced, and a tmpfs or a limit of another process's files is set.
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    /// Seconds by which the server's clock is ahead of the machine's.
+    fn ahead(redis: &Redis) -> i64 {
+        let time = ask(redis, "TIME"); // an array of two bulk strings, the first of which has the seconds
+        let seconds: i64 = time.lines().nth(2).and_then(|line| line.parse().ok()).expect("seconds");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
+        seconds - i64::try_from(now).expect("seconds")
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_a_server_is_set_while_it_runs_and_stays_through_a_restart() {
+        let mut redis = Redis::builder().own_clock().start().await.unwrap();
+        assert!(ahead(&redis).abs() <= 2);
+        for seconds in [120, -86_400, 120] {
+            redis.set_clock(seconds).unwrap();
+            assert!((ahead(&redis) - seconds).abs() <= 2, "{} instead of {seconds}", ahead(&redis));
+        }
+        redis.restart().await.unwrap();
+        assert!((ahead(&redis) - 120).abs() <= 2);
+        assert!(Redis::start().await.unwrap().set_clock(1).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_disk_is_filled_and_freed_while_its_server_runs() {
+        for disk in [SmallDisk::of(1024 * 1024), SmallDisk::FileLimit] {
+            let redis = Redis::builder().aof(true).disk(disk).start().await.unwrap();
+            let said_in_time = |command: &str, wanted: &str| {
+                let began = std::time::Instant::now();
+                while !ask(&redis, command).contains(wanted) {
+                    assert!(began.elapsed().as_secs() < 30, "{disk:?}: {command} is never answered with {wanted}");
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            };
+            assert_eq!(ask(&redis, "SET key value"), "+OK");
+            redis.fill_disk().unwrap();
+            said_in_time("SET key value", "-MISCONF");
+            said_in_time("PING", "-MISCONF");
+            redis.free_disk().unwrap();
+            said_in_time("SET key value", "+OK");
+        }
+        assert!(Redis::start().await.unwrap().fill_disk().is_err());
+    }
 }
 
 #[tokio::test]
