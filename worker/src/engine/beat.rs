@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use millstream_queue::Retry;
 use redis::{Connection, RedisError};
 use tracing::{error, info, warn};
 
@@ -50,7 +51,7 @@ impl Beats {
             settings,
             pulse,
             connection: None,
-            has_failed: false,
+            retry: Retry::new("beat"),
             runtime_seen: (0, Instant::now()),
         };
         std::thread::Builder::new().name("millstream-beat".into()).spawn(move || thread.run())?;
@@ -84,7 +85,8 @@ struct Thread {
     settings: Settings,
     pulse: Arc<Pulse>,
     connection: Option<Connection>,
-    has_failed: bool,
+    /// Reports only: the beat keeps its own time.
+    retry: Retry,
     runtime_seen: (u64, Instant),
 }
 
@@ -124,17 +126,13 @@ impl Thread {
                 Err(error) => {
                     self.connection = None;
                     self.pulse.note(true);
-                    if !std::mem::replace(&mut self.has_failed, true) {
-                        warn!(queue = lease.queue(), %error, "no beat; trying again");
-                    }
+                    self.retry.report(&error);
                     return;
                 }
             }
         }
         self.pulse.note(false);
-        if std::mem::take(&mut self.has_failed) {
-            info!("beating again");
-        }
+        self.retry.worked();
     }
 
     fn beat(&mut self, lease: &Lease) -> Result<Answer, RedisError> {
