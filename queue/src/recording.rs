@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use redis::Script;
+use tracing::warn;
 
 use crate::{Client, Error, keys, keys::RECORDER, names};
 
@@ -56,7 +57,11 @@ impl Client {
         let keys = self.keys(queue);
         let mut conn = self.connection().await?;
         let _: () = RECORD.key(keys.control()).key(keys.done()).arg(RECORDER).invoke_async(&mut conn).await?;
-        let _: () = redis::cmd("SADD").arg(keys::queues(self.namespace())).arg(queue).query_async(&mut conn).await?;
+        let registry = keys::queues(self.namespace());
+        // At maxmemory this is refused, and yet the recorder must register, for it is what frees memory.
+        if let Err(error) = redis::cmd("SADD").arg(registry).arg(queue).exec_async(&mut conn).await {
+            warn!(queue, %error, "the queue could not be entered into the registry of queues");
+        }
         Ok(())
     }
 

@@ -77,7 +77,10 @@ impl Queue {
         let mut conn = process.client.connection().await?;
         let _: () = scripts::register(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;
         let registry = keys::queues(process.client.namespace());
-        redis::cmd("SADD").arg(registry).arg(&self.name).exec_async(&mut conn).await?;
+        // At maxmemory this is refused, and yet the worker must start, for it is what frees memory.
+        if let Err(error) = redis::cmd("SADD").arg(registry).arg(&self.name).exec_async(&mut conn).await {
+            warn!(queue = self.name, %error, "the queue could not be entered into the registry of queues");
+        }
         Ok(())
     }
 
