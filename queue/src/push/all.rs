@@ -113,7 +113,8 @@ impl Writer<'_> {
         let mut batch = Batch { pipeline: Pipeline::with_capacity(JOBS), count: 0, first: uuid::Uuid::nil() };
         let by_script = self.when != When::Now || self.template.unique.is_some();
         if by_script {
-            batch.pipeline.load_script(&PUSH).ignore();
+            // Else others' commands come in between, such as a SCRIPT FLUSH.
+            batch.pipeline.atomic().load_script(&PUSH).ignore();
         }
         let mut bytes = 0;
         while bytes < BYTES && batch.count < JOBS as u64 {
