@@ -150,15 +150,12 @@ impl Fields {
             match name.as_slice() {
                 b"kind" => fields.kind = Some(text("kind", value)?),
                 b"body" => fields.body = Some(value),
-                b"id" => {
-                    let id = Uuid::try_parse_ascii(&value).map_err(|_| invalid("id", &value, "a UUID"))?;
-                    fields.id = Some(id);
-                }
+                b"id" => fields.id = Some(uuid(&value)?),
                 b"v" => fields.numbers.version = number("v", &value)?,
                 b"n" => fields.numbers.attempt = number("n", &value)?,
                 b"run" => fields.numbers.run = number("run", &value)?,
                 b"crash" => fields.numbers.crash = number("crash", &value)?,
-                b"at" => fields.at_ms = Some(number("at", &value)?),
+                b"at" => fields.at_ms = Some(time_ms(&value)?),
                 b"opt" => fields.options = Some(text("opt", value)?),
                 b"tp" => fields.traceparent = Some(text("tp", value)?),
                 b"ct" => fields.content_type = Some(text("ct", value)?),
@@ -173,9 +170,27 @@ fn text(field: &'static str, value: Vec<u8>) -> Result<String, MalformedEntry> {
     String::from_utf8(value).map_err(|error| invalid(field, error.as_bytes(), "UTF-8 text"))
 }
 
-fn number<T: std::str::FromStr>(field: &'static str, value: &[u8]) -> Result<T, MalformedEntry> {
-    let parsed = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
-    parsed.ok_or_else(|| invalid(field, value, "a whole number"))
+/// Without a sign, as scripts expect it too.
+fn number(field: &'static str, value: &[u8]) -> Result<u32, MalformedEntry> {
+    digits(value).ok_or_else(|| invalid(field, value, "a whole number from 0 to 4294967295"))
+}
+
+/// Unix milliseconds of at most 15 digits: until the year 33658.
+fn time_ms(value: &[u8]) -> Result<i64, MalformedEntry> {
+    let fits = value.len() <= 15;
+    digits(value).filter(|_| fits).ok_or_else(|| invalid("at", value, "Unix milliseconds of at most 15 digits"))
+}
+
+fn digits<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+    let are_digits = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| are_digits)?.parse().ok()
+}
+
+/// With hyphens or without; not in braces, nor as a URN.
+fn uuid(value: &[u8]) -> Result<Uuid, MalformedEntry> {
+    let is_plain = matches!(value.len(), 32 | 36);
+    let id = Uuid::try_parse_ascii(value).ok().filter(|_| is_plain);
+    id.ok_or_else(|| invalid("id", value, "a UUID"))
 }
 
 fn invalid(field: &'static str, value: &[u8], expected: &'static str) -> MalformedEntry {
@@ -221,15 +236,38 @@ mod tests {
         assert_eq!(decode(&[]), Err(MalformedEntry::Missing("kind")));
         assert_eq!(decode(&["kind", "x"]), Err(MalformedEntry::Missing("body")));
         let wrong = decode(&["kind", "x", "body", "1", "n", "many"]).expect_err("not a number");
-        assert_eq!(wrong.to_string(), r#"the entry's field "n" holds "many"; a whole number is needed"#);
+        let expected = r#"the entry's field "n" holds "many"; a whole number from 0 to 4294967295 is needed"#;
+        assert_eq!(wrong.to_string(), expected);
         assert!(decode(&["kind", "x", "body", "1", "id", "7"]).is_err());
+    }
+
+    #[test]
+    fn numbers_are_digits_within_their_bounds() {
+        let decode = |name: &str, value: &str| {
+            let fields = ["kind", "x", "body", "1", name, value];
+            Entry::decode(LANE, "1-0", fields.map(|field| Value::BulkString(field.into())).to_vec())
+        };
+        for name in ["v", "n", "run", "crash"] {
+            for fine in ["0", "1", "4294967295", "007"] {
+                assert!(decode(name, fine).is_ok(), "{name} {fine}");
+            }
+            for wrong in ["4294967296", "-1", "+1", "1.0", "1e3", "", " 1", "0x1", "99999999999999999999"] {
+                assert!(matches!(decode(name, wrong), Err(MalformedEntry::Invalid { .. })), "{name} {wrong}");
+            }
+        }
+        for (time, fits) in [("0", true), ("999999999999999", true), ("1000000000000000", false), ("-1", false)] {
+            assert_eq!(decode("at", time).is_ok(), fits, "{time}");
+        }
+        let id = "0190a5d3-7e1c-7abc-8def-0123456789ab";
+        assert!(decode("id", id).is_ok() && decode("id", &id.replace('-', "")).is_ok());
+        assert!(decode("id", &format!("{{{id}}}")).is_err() && decode("id", &format!("urn:uuid:{id}")).is_err());
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read_back(
             kind in "[a-z_]{1,20}", body: Vec<u8>, id: u128, version: u32, attempt: u32, run: u32, crash: u32,
-            at_ms: i64, options: Option<String>,
+            at_ms in 0..1_000_000_000_000_000_i64, options: Option<String>,
         ) {
             let entry = Entry {
                 version, attempt, run, crash, options,

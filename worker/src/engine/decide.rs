@@ -92,7 +92,7 @@ pub(super) fn decide(entry: &Entry, ending: &Ending, limits: Limits, jitter: f64
 /// A job that this program does not understand waits for one that does, for a day at most.
 fn park(entry: &Entry, now_ms: i64) -> Decision {
     let what = format!("no handler for the kind {:?} in version {}", entry.kind, entry.version);
-    let waited = Duration::from_millis(u64::try_from(now_ms - entry.at_ms).unwrap_or(0));
+    let waited = Duration::from_millis(u64::try_from(now_ms.saturating_sub(entry.at_ms)).unwrap_or(0));
     let (state, next, error) = if waited > PARKED_FOR {
         (State::Dead, Next::Dead, format!("{what} on any worker for {} hours", waited.as_secs() / 3600))
     } else {
@@ -140,5 +140,7 @@ mod tests {
         let parked = |now_ms| decide(&entry(1), &Ending::Parked, LIMITS, 0.5, now_ms).state;
         assert_eq!(parked(1000), State::Parked);
         assert_eq!(parked(25 * 3600 * 1000), State::Dead);
+        let odd = Entry::new("k", "{}", uuid::Uuid::nil(), i64::MIN);
+        assert_eq!(decide(&odd, &Ending::Parked, LIMITS, 0.5, i64::MAX).state, State::Dead);
     }
 }
