@@ -62,12 +62,25 @@ fn decode<J: Job>(entry: &Entry) -> Result<J> {
     let job = if entry.version < J::VERSION {
         serde_json::from_slice(json).map_err(|error| error.to_string()).and_then(|payload| {
             let upcast = J::upcast(payload, entry.version)?;
-            serde_json::from_value(upcast).map_err(|error| error.to_string())
+            serde_path_to_error::deserialize(upcast).map_err(|error| with_path(error.path(), error.inner()))
         })
     } else {
-        serde_json::from_slice(json).map_err(|error| error.to_string())
+        read(json)
     };
     job.map_err(|error| format!("the payload in version {} is no {}: {error}", entry.version, J::KIND).into())
+}
+
+/// Reads JSON. What can't be read is read once more, for the path to the place of the error.
+fn read<J: Job>(json: &[u8]) -> std::result::Result<J, String> {
+    serde_json::from_slice(json).map_err(|plain| {
+        let traced = serde_path_to_error::deserialize::<_, J>(&mut serde_json::Deserializer::from_slice(json));
+        traced.map_or_else(|error| with_path(error.path(), error.inner()), |_| plain.to_string())
+    })
+}
+
+/// Such as `user.address: missing field ...`; the root has no path.
+fn with_path(path: &serde_path_to_error::Path, error: &serde_json::Error) -> String {
+    if path.iter().next().is_none() { error.to_string() } else { format!("{path}: {error}") }
 }
 
 /// All handlers of a worker.
