@@ -1,13 +1,23 @@
 //! Payloads as JSON that everyone can read back.
 
+mod finite;
+
+use std::io;
+
 use serde::{Serialize, ser::Error as _};
+use serde_json::ser::Formatter;
 
 /// Deepest nesting of arrays and objects that serde_json reads.
 const DEEPEST: usize = 127;
 
-/// Encodes a payload; one that would be nested too deeply to be read back is an error here rather than in a worker.
+/// Encodes a payload; one that could not be read back, nested too deeply or with a number that is none, is an error here
+/// rather than in a worker.
 pub(crate) fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let json = serde_json::to_vec(payload)?;
+    let (mut json, mut has_null) = (Vec::with_capacity(128), false);
+    payload.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Compact { has_null: &mut has_null }))?;
+    if has_null {
+        finite::check(payload)?;
+    }
     // Each level takes two bytes, so that most payloads need no look.
     if json.len() > 2 * DEEPEST && depth(&json) > DEEPEST {
         return Err(serde_json::Error::custom(format!(
@@ -15,6 +25,18 @@ pub(crate) fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Er
         )));
     }
     Ok(json)
+}
+
+/// serde_json's compact form, which notes whether a `null` was written: numbers that JSON can't hold become one.
+struct Compact<'a> {
+    has_null: &'a mut bool,
+}
+
+impl Formatter for Compact<'_> {
+    fn write_null<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        *self.has_null = true;
+        writer.write_all(b"null")
+    }
 }
 
 /// Levels of nesting in a valid JSON text.
@@ -38,6 +60,9 @@ fn depth(json: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
@@ -59,5 +84,50 @@ mod tests {
         let text = "[{\\\"[".repeat(200);
         assert_eq!(to_vec(&text).expect("a text"), serde_json::to_vec(&text).expect("a text"));
         assert_eq!(depth(br#"{"a\"[":["\\",[]]}"#), 3);
+    }
+
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        Newtype(f32),
+        Tuple(Option<f64>, u128),
+        Struct { list: Vec<(f64, char)>, map: BTreeMap<String, Shape> },
+    }
+
+    fn shapes(number: f64) -> [Shape; 4] {
+        let map = || BTreeMap::from([("key".to_owned(), Shape::Tuple(None, 1))]);
+        [
+            Shape::Newtype(number as f32),
+            Shape::Tuple(Some(number), 1),
+            Shape::Struct { list: vec![(1.0, 'x'), (number, 'y')], map: map() },
+            Shape::Struct {
+                list: Vec::new(),
+                map: BTreeMap::from([("key".to_owned(), Shape::Newtype(number as f32))]),
+            },
+        ]
+    }
+
+    #[test]
+    fn numbers_that_json_has_not_are_refused_wherever_they_stand() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for shape in shapes(number) {
+                let error = to_vec(&shape).expect_err("not a number").to_string();
+                assert_eq!(error, format!("JSON has no number {number}"));
+            }
+        }
+        for shape in shapes(-0.0) {
+            assert_eq!(to_vec(&shape).expect("finite"), serde_json::to_vec(&shape).expect("finite"));
+        }
+        assert_eq!(to_vec(&((), None::<f64>, Shape::Unit)).expect("nothing"), br#"[null,null,"Unit"]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn finite_payloads_are_written_as_serde_json_writes_them(
+            text: String, numbers: Vec<Option<i64>>, float in proptest::num::f64::NORMAL, unit: (),
+        ) {
+            let payload = (text, numbers, float, unit);
+            prop_assert_eq!(to_vec(&payload).expect("finite"), serde_json::to_vec(&payload).expect("finite"));
+        }
     }
 }
