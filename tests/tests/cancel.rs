@@ -151,7 +151,7 @@ async fn a_marked_job_is_dropped_when_a_worker_meets_it() {
 #[tokio::test]
 async fn a_marked_job_is_not_retried() {
     let (client, mut outcomes, worker, mut said) = start().await;
-    let id = client.push(probe("failing", Act::SleepAndFail { ms: 300 })).await.unwrap();
+    let id = client.push(probe("failing", Act::FailAfter { ms: 300 })).await.unwrap();
     said.wait_for("started failing attempt 1 run 1").await;
     mark_silently(&client, id).await;
     assert_eq!(outcomes.next().await.state, State::Failed);

@@ -41,9 +41,9 @@ end
 local X4 = '%x%x%x%x'
 local UUID = '^' .. X4 .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. X4 .. X4 .. '$'
 local function is_job(job)
-  for name, digits in pairs({ v = 9, n = 9, run = 9, crash = 9, at = 15 }) do
+  for name, most in pairs({ v = 4294967295, n = 4294967295, run = 4294967295, crash = 4294967295, at = 999999999999999 }) do
     local value = job[name] and tostring(job[name])
-    if value and (#value > digits or not string.match(value, '^%d+$')) then
+    if value and (not string.match(value, '^%d+$') or tonumber(value) > most) then
       return false
     end
   end

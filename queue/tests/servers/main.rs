@@ -5,6 +5,7 @@ mod consume;
 mod dead;
 mod follow;
 mod listen;
+mod names;
 mod push;
 mod push_all;
 mod result;

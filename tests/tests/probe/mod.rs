@@ -24,6 +24,8 @@ pub const LEASE: Duration = Duration::from_secs(1);
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     Succeed,
+    /// Succeeds without a word.
+    Quiet,
     Sleep {
         ms: u64,
     },
@@ -36,7 +38,7 @@ pub enum Act {
         ms: u64,
     },
     Fail,
-    SleepAndFail {
+    FailAfter {
         ms: u64,
     },
     RetryAtOnce,
@@ -78,17 +80,20 @@ pub struct Bench {
 
 pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
     let Probe { name, act } = job;
+    if matches!(act, Act::Quiet) {
+        return Ok(name);
+    }
     (cx.app.say)(format!("started {name} attempt {} run {}", cx.attempt(), cx.run()));
     match act {
-        Act::Succeed => {}
+        Act::Succeed | Act::Quiet => {}
         Act::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Act::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
         Act::BlockOnce { ms } if cx.run() == 1 => std::thread::sleep(Duration::from_millis(ms)),
         Act::BlockOnce { .. } => {}
         Act::Fail => return Err("it failed".into()),
-        Act::SleepAndFail { ms } => {
+        Act::FailAfter { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            return Err("it failed".into());
+            return Err("it failed late".into());
         }
         Act::RetryIn { ms } if cx.run() == 1 => return Err(Failure::retry_in(Duration::from_millis(ms), "not yet")),
         Act::RetryAtOnce if cx.attempt() == 1 => return Err(Failure::retry_in(Duration::ZERO, "not yet")),
@@ -236,17 +241,23 @@ pub fn process(url: &str, client: &Client, settings: &[(&str, &str)]) -> Process
     builder.spawn().expect("a process")
 }
 
-/// Nothing in a test run; a worker in a process that [`process`] started.
+/// Nothing in a test run; a worker in a process that [`process`] started, which logs as
+/// [`Complaints`](millstream_tests::Complaints) expects it.
 #[test]
 fn this_process_as_a_worker() {
     let Ok(url) = std::env::var("PROBE_REDIS") else { return };
+    let log = tracing_subscriber::fmt().with_timer(tracing_subscriber::fmt::time::uptime()).with_ansi(false);
+    log.with_writer(std::io::stderr).init();
     let setting =
         |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         let namespace = std::env::var("PROBE_NAMESPACE").expect("a namespace");
-        let client = Client::builder(&url).namespace(namespace).await.expect("a server");
+        let client = Client::builder(&url).namespace(namespace).await.unwrap_or_else(|error| {
+            println!("can't start: {error}");
+            std::process::exit(1);
+        });
         let worker = worker_that_says(&client, |line| println!("{line}"));
         let worker = worker
             .concurrency(QUEUE, setting("PROBE_CONCURRENCY", 4) as usize)
