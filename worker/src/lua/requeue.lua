@@ -9,7 +9,7 @@
 -- A job that someone asked to cancel is cancelled instead.
 local alive, control, done, dead, dead_jobs, cancel = unpack(KEYS, 1, 6)
 local consumer, group, lane, crashed, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == 'crashed', ARGV[5]
-local SUSPECT, CRASHES, FIRST_LANE = 3, 3, 7
+local SUSPECT, CRASHES, FIRST_LANE, MOST = 3, 3, 7, 4294967295
 local source = KEYS[FIRST_LANE + lane]
 if crashed and redis.call('HEXISTS', alive, consumer) == 1 then
   return -1
@@ -28,7 +28,7 @@ local function put_back(job)
   if crashed then
     outcomes[#outcomes + 1] = outcome(job, lane, gives_up and DEAD or CRASHED, reason, consumer, gives_up and job.body)
   end
-  job.run = (tonumber(job.run) or 1) + 1
+  job.run = math.min((tonumber(job.run) or 1) + 1, MOST)
   if gives_up then
     bury(job.id, list_of(job), reason)
     unique_ended(prefix, job)
@@ -54,7 +54,7 @@ for i = 6, #ARGV do
       if is_job(job) then
         job.id = job.id or derived_id(source, id)
         job.at = job.at or string.match(id, '^%d+')
-        job.crash = (tonumber(job.crash) or 0) + (crashed and 1 or 0)
+        job.crash = math.min((tonumber(job.crash) or 0) + (crashed and 1 or 0), MOST)
         put_back(job)
       else
         bury(derived_id(source, id), entry[2], 'the entry is no job')
