@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_read_back(body: Vec<u8>, id: u128, run: u32, at_ms: i64, error: Option<String>, lane in 0..4_u8) {
+        fn what_is_packed_is_read_back(body: Vec<u8>, id: u128, run: u32, at_ms in 0..1_000_000_000_000_000_i64, error: Option<String>, lane in 0..4_u8) {
             let lane = Lane::from_index(lane).expect("a lane");
             let entry = Entry { run, ..Entry::new("k", body, Uuid::from_u128(id), at_ms) };
             let read = Unpacked::read(&Stored { lane, entry: &entry, error: error.as_deref() }.pack()).expect("a job");
