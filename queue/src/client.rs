@@ -66,6 +66,11 @@ impl Client {
         self.shared.connections.server()
     }
 
+    /// Largest encoded payload in bytes.
+    pub fn payload_limit(&self) -> usize {
+        self.shared.payload_limit
+    }
+
     /// The keys of a queue.
     pub fn keys(&self, queue: &str) -> QueueKeys {
         QueueKeys::new(self.namespace(), queue)

@@ -22,6 +22,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ATTEMPTS: u32 = 20;
     /// Longest run of one attempt; beyond it the attempt is cancelled and counts as failed. Default: 30 minutes.
     const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+    /// How long after it was first enqueued the job is still started; from then on it ends as expired. Default: without end.
+    const EXPIRY: Option<Duration> = None;
+    /// How long after it was first enqueued the job is worth doing: an attempt that runs then is cut off as timed out, none
+    /// is started after it, and the job is dead. Default: without end.
+    const DEADLINE: Option<Duration> = None;
     /// Delay between a failed attempt and the next. Default: [`Backoff::DEFAULT`].
     const BACKOFF: Backoff = Backoff::DEFAULT;
     /// For how long after its end a job's result is kept in Redis, for [`Client::result`](crate::Client::result). Default: not
@@ -31,6 +36,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const UNIQUE: Option<Unique> = None;
     /// What the durable history keeps. Default: everything.
     const HISTORY: History = History::All;
+
+    /// The delay after the failed attempt number `attempt` (from 1) with its error, for what a curve can't tell: a rate limit's
+    /// error may need longer than a dropped connection's. Default: none, which means [`BACKOFF`](Job::BACKOFF), as does a
+    /// panic in here. A push's [`backoff`](crate::Push::backoff) and a handler's `Failure::retry_in` come first.
+    fn backoff(attempt: u32, error: &str) -> Option<Duration> {
+        let _ = (attempt, error);
+        None
+    }
 
     /// Turns a payload of an older version into the present one's shape, so that jobs enqueued before a deployment run after
     /// it. Called where the stored version is below [`VERSION`](Job::VERSION). Default: the payload as it is.

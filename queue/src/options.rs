@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::UniqueKey;
 
+use crate::Backoff;
+
 /// The options of one job that differ from its type's defaults, a JSON object on the wire. Members that can't be read
 /// count as absent, so that a newer writer's value takes none of the others with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +21,17 @@ pub struct Options {
     /// Longest run of one attempt in milliseconds, instead of [`Job::TIMEOUT`](crate::Job::TIMEOUT).
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub timeout_ms: Option<u64>,
-    /// Unix milliseconds after which the job is not started any more but recorded as expired.
+    /// Unix milliseconds from which on the job is not started any more but recorded as expired, instead of
+    /// [`Job::EXPIRY`](crate::Job::EXPIRY).
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
     pub expires_ms: Option<i64>,
+    /// Unix milliseconds at which a running attempt is cut off and the job dead, instead of
+    /// [`Job::DEADLINE`](crate::Job::DEADLINE).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
+    pub deadline_ms: Option<i64>,
+    /// The delay between a failed attempt and the next, instead of [`Job::BACKOFF`](crate::Job::BACKOFF).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]
+    pub backoff: Option<Backoff>,
     /// Milliseconds for which the result is kept once the job has ended; written also where that is the job type's
     /// [`KEEP_RESULT`](crate::Job::KEEP_RESULT), for whoever ends the job without its worker.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_default")]

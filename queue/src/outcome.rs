@@ -2,12 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::{Error, keys::Lane, msgpack, msgpack::Reader};
+use crate::{Error, Progress, keys::Lane, msgpack, msgpack::Reader};
 
-/// Number of values in an outcome's array.
+/// Number of values in each outcome's array.
 const VALUES: u32 = 17;
+/// Number of values in the array of an outcome that has any of those added later.
+const MORE_VALUES: u32 = 21;
 
 /// How one run of a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,14 @@ pub struct Outcome {
     pub result: Option<Vec<u8>>,
     /// When the next attempt is due, Unix milliseconds.
     pub next_ms: Option<i64>,
+    /// The job's tags.
+    pub tags: Vec<String>,
+    /// The job's W3C traceparent.
+    pub traceparent: Option<String>,
+    /// The lines that the handler wrote.
+    pub log: Option<String>,
+    /// How far the handler last said to be.
+    pub progress: Option<Progress>,
 }
 
 /// How a run of a job ended. The numbers are the wire's.
@@ -127,7 +138,9 @@ impl Outcome {
     /// Appends the packed outcome: a MessagePack array in the order of the fields. A pack is such arrays one after
     /// another, so that a script can leave some out by cutting the bytes.
     pub fn pack_into(&self, out: &mut Vec<u8>) {
-        msgpack::array(out, VALUES);
+        let has_more =
+            !self.tags.is_empty() || self.traceparent.is_some() || self.log.is_some() || self.progress.is_some();
+        msgpack::array(out, if has_more { MORE_VALUES } else { VALUES });
         msgpack::text(out, self.id.as_bytes());
         msgpack::text(out, self.kind.as_bytes());
         msgpack::integer(out, i64::from(self.lane.index()));
@@ -144,6 +157,13 @@ impl Outcome {
         msgpack::optional_text(out, self.content_type.as_deref().map(str::as_bytes));
         msgpack::optional_text(out, self.result.as_deref());
         msgpack::optional_integer(out, self.next_ms);
+        if has_more {
+            let tags = (!self.tags.is_empty()).then(|| serde_json::to_vec(&self.tags).expect("texts are JSON"));
+            msgpack::optional_text(out, tags.as_deref());
+            msgpack::optional_text(out, self.traceparent.as_deref().map(str::as_bytes));
+            msgpack::optional_text(out, self.log.as_deref().map(str::as_bytes));
+            msgpack::optional_text(out, self.progress.as_ref().map(Progress::to_json).as_deref().map(str::as_bytes));
+        }
     }
 
     /// Reads the pack in field `b` of an entry of a `done` stream.
@@ -169,7 +189,7 @@ impl Outcome {
         if values < VALUES {
             return Err(format!("{values} values where {VALUES} are needed"));
         }
-        let outcome = Outcome {
+        let mut outcome = Outcome {
             id: read_id(reader.bytes()?)?,
             kind: text(reader.bytes()?),
             lane: u8::try_from(reader.integer()?).ok().and_then(Lane::from_index).ok_or("no such lane")?,
@@ -187,9 +207,20 @@ impl Outcome {
             content_type: reader.optional_bytes()?.map(text),
             result: reader.optional_bytes()?.map(<[u8]>::to_vec),
             next_ms: reader.optional_integer()?,
+            tags: Vec::new(),
+            traceparent: None,
+            log: None,
+            progress: None,
         };
-        for _ in VALUES..values {
-            reader.skip()?;
+        // One by one: a writer may know some of them and not yet the others.
+        for index in VALUES..values {
+            match index {
+                17 => outcome.tags = read_json(reader)?.unwrap_or_default(),
+                18 => outcome.traceparent = reader.optional_bytes()?.map(text),
+                19 => outcome.log = reader.optional_bytes()?.map(text),
+                20 => outcome.progress = read_json(reader)?,
+                _ => reader.skip()?,
+            }
         }
         Ok(outcome)
     }
@@ -210,6 +241,11 @@ fn read_state(reader: &mut Reader<'_>) -> Result<State, String> {
     let number = reader.integer()?;
     let state = usize::try_from(number).ok().and_then(|index| State::ALL.get(index)).copied();
     state.ok_or_else(|| format!("{number} is no state"))
+}
+
+/// What is no JSON of the kind counts as absent: it is not worth a whole pack.
+fn read_json<T: DeserializeOwned>(reader: &mut Reader<'_>) -> Result<Option<T>, String> {
+    Ok(reader.optional_bytes()?.and_then(|json| serde_json::from_slice(json).ok()))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -234,11 +270,13 @@ mod tests {
         fn a_pack_is_read_back(
             id: u128, kind in "[a-z]{1,9}", run: u32, state in 0..9_usize, enqueued_ms: i64, started_us: Option<i64>,
             error: Option<String>, payload: Option<Vec<u8>>, next_ms: Option<i64>, copies in 1..5_usize,
+            tags: Vec<String>, traceparent: Option<String>, log: Option<String>, progress: Option<(u64, u64, String)>,
         ) {
+            let progress = progress.map(|(done, total, note)| Progress::new(done, total, note));
             let outcome = Outcome {
                 id: Uuid::from_u128(id), kind, lane: Lane::Low, version: 1, run, attempt: 2, crash: 0,
                 state: State::ALL[state], enqueued_ms, started_us, finished_us: -1, worker: "w".into(), error,
-                payload, content_type: None, result: None, next_ms,
+                payload, content_type: None, result: None, next_ms, tags, traceparent, log, progress,
             };
             let mut pack = Vec::new();
             for _ in 0..copies {

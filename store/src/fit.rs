@@ -3,6 +3,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use chrono::{DateTime, Utc};
+use millstream_queue::Progress;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -61,6 +62,21 @@ pub(crate) fn name(name: String) -> String {
         name.truncate(name.floor_char_boundary(NAME));
     }
     name
+}
+
+/// The JSON array of tags; none where there are none.
+pub(crate) fn tags(tags: Vec<String>) -> Option<String> {
+    if tags.is_empty() {
+        return None;
+    }
+    let tags: Vec<String> = tags.into_iter().map(name).collect();
+    Some(serde_json::to_string(&tags).expect("texts are JSON"))
+}
+
+/// The JSON object of how far a job is.
+pub(crate) fn progress(mut progress: Progress) -> String {
+    progress.note = progress.note.map(text);
+    progress.to_json()
 }
 
 /// The nearest time that both databases hold, to the microsecond.

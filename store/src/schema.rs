@@ -26,12 +26,15 @@ diesel::table! {
         payload_raw -> Nullable<Binary>,
         result -> Nullable<DbJson>,
         result_raw -> Nullable<Binary>,
+        tags -> Nullable<DbJson>,
+        trace_id -> Nullable<Text>,
+        progress -> Nullable<DbJson>,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::sql_types::{DbTime, DbUuid};
+    use crate::sql_types::{DbJson, DbTime, DbUuid};
 
     millstream_attempts (job_id, run) {
         job_id -> DbUuid,
@@ -44,8 +47,22 @@ diesel::table! {
         next_at -> Nullable<DbTime>,
         worker -> Text,
         error -> Nullable<Text>,
+        log -> Nullable<Text>,
+        progress -> Nullable<DbJson>,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::DbUuid;
+
+    millstream_job_tags (tag, job_id) {
+        tag -> Text,
+        job_id -> DbUuid,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(millstream_jobs, millstream_job_tags);
 
 diesel::table! {
     use diesel::sql_types::*;

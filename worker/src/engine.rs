@@ -17,7 +17,8 @@ mod observer;
 mod promote;
 mod queue;
 mod rescue;
-mod scripts;
+pub(crate) mod scripts;
+mod times;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -29,6 +30,7 @@ pub(crate) use beat::Beats;
 pub(crate) use hands::Hands;
 pub(crate) use lease::Lease;
 pub(crate) use queue::Queue;
+pub(crate) use times::Longest;
 
 /// What all queues of a worker process share.
 pub(crate) struct Process<S> {

@@ -1,6 +1,8 @@
-//! Why a worker can't start.
+//! Why a worker can't start, and why a handler can't report.
 
-/// A worker that is set up wrongly, or has no connection at its start.
+use uuid::Uuid;
+
+/// A worker that is set up wrongly, or has no connection at its start; a report of a run that can't be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,6 +32,22 @@ pub enum Error {
         value: String,
         /// The rule it breaks.
         rule: &'static str,
+    },
+    /// A report of a run that is over: its worker was fenced, it timed out or was cut off, or its handler has returned.
+    #[error("run {run} of the job {id} is over and can't report any more; stop working on it")]
+    Over {
+        /// The job.
+        id: Uuid,
+        /// The run.
+        run: u32,
+    },
+    /// A checkpoint that can't be kept, or read as what is asked for.
+    #[error("the checkpoint of the job {id} is refused: {reason}")]
+    Checkpoint {
+        /// The job.
+        id: Uuid,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Redis.
     #[error(transparent)]

@@ -21,7 +21,11 @@ pub(crate) struct Policy {
     pub(crate) version: u32,
     pub(crate) attempts: u32,
     pub(crate) timeout: Duration,
+    pub(crate) expiry: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) backoff: Backoff,
+    /// The job type's own delay after an attempt that failed with an error.
+    pub(crate) chosen_backoff: fn(u32, &str) -> Option<Duration>,
     pub(crate) history: History,
 }
 
@@ -31,7 +35,10 @@ impl Policy {
             version: J::VERSION,
             attempts: J::ATTEMPTS.max(1),
             timeout: J::TIMEOUT,
+            expiry: J::EXPIRY,
+            deadline: J::DEADLINE,
             backoff: J::BACKOFF,
+            chosen_backoff: J::backoff,
             history: J::HISTORY,
         }
     }

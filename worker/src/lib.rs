@@ -36,6 +36,7 @@
 //! The life of a job inside a worker: a fetch loop reads it ([`Worker`]), its handler runs in a task of its own, and the
 //! outcome is finished in a batch with others. A process that dies is noticed by the others, which put its jobs back.
 
+mod attempt_log;
 mod call;
 mod clock;
 mod context;
@@ -46,6 +47,7 @@ mod failure;
 mod handler;
 mod health;
 pub mod layers;
+mod reports;
 mod settings;
 mod shutdown;
 mod worker;

@@ -55,9 +55,24 @@ macro_rules! chained {
             self
         }
 
-        /// From `time` on the job is not started any more: it ends as expired.
+        /// Overrides [`Job::EXPIRY`](crate::Job::EXPIRY): from `time` on no attempt is *started* any more, and the job ends
+        /// as expired. An attempt that runs then goes on. See [`deadline`](Self::deadline) for one that does not.
         pub fn expires(mut self, time: chrono::DateTime<chrono::Utc>) -> Self {
             self.chain.options.expires_ms = Some(time.timestamp_millis());
+            self
+        }
+
+        /// Overrides [`Job::DEADLINE`](crate::Job::DEADLINE): what the job has not done by `time` is not worth doing. An
+        /// attempt that runs then is cut off as timed out, none is started after it, and the job is dead; so it is at
+        /// once where the next attempt would be due too late.
+        pub fn deadline(mut self, time: chrono::DateTime<chrono::Utc>) -> Self {
+            self.chain.options.deadline_ms = Some(time.timestamp_millis());
+            self
+        }
+
+        /// Overrides [`Job::BACKOFF`](crate::Job::BACKOFF) and [`Job::backoff`](crate::Job::backoff).
+        pub fn backoff(mut self, backoff: $crate::Backoff) -> Self {
+            self.chain.options.backoff = Some(backoff);
             self
         }
 

@@ -73,6 +73,10 @@ fn outcome(vector: &Vector) -> Outcome {
         content_type: vector.get("content-type").map(str::to_owned),
         result: bytes("result"),
         next_ms: vector.number("next"),
+        tags: vector.get("tags").map(|json| serde_json::from_str(json).expect("tags")).unwrap_or_default(),
+        traceparent: vector.get("traceparent").map(str::to_owned),
+        log: vector.get("log").map(str::to_owned),
+        progress: vector.get("progress").map(|json| Progress::parse(json).expect("progress")),
     }
 }
 
@@ -197,7 +201,7 @@ fn packed_jobs_are_as_documented() {
 #[test]
 fn outcomes_are_as_documented() {
     let vectors = vectors("outcome");
-    assert_eq!(vectors.len(), 2);
+    assert_eq!(vectors.len(), 3);
     let (mut all, mut pack) = (Vec::new(), Vec::new());
     for vector in vectors {
         let (outcome, mut packed) = (outcome(&vector), Vec::new());

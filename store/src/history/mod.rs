@@ -53,6 +53,7 @@ struct Filter {
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     error: Option<String>,
+    tag: Option<String>,
 }
 
 impl History {
@@ -110,6 +111,12 @@ impl History {
     /// Jobs whose last error contains this text; upper and lower case of ASCII letters are the same.
     pub fn error_contains(mut self, text: impl Into<String>) -> Self {
         self.filter.error = Some(fit::text(text.into()));
+        self
+    }
+
+    /// Jobs that were pushed with this tag.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.filter.tag = Some(fit::name(tag.into()));
         self
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Store,
-    schema::{millstream_attempts as attempts, millstream_jobs as jobs},
+    schema::{millstream_attempts as attempts, millstream_job_tags as tags, millstream_jobs as jobs},
     sql_types::{Id, Time},
 };
 
@@ -47,6 +47,9 @@ macro_rules! narrowed {
         }
         if let Some(text) = filter.error {
             query = query.filter(lower(jobs::error).like(containing(&text)).escape('\\'));
+        }
+        if let Some(tag) = filter.tag {
+            query = query.filter(jobs::id.eq_any(tags::table.filter(tags::tag.eq(tag)).select(tags::job_id)));
         }
         query
     }};

@@ -4,7 +4,7 @@ use std::any::type_name;
 
 use chrono::{DateTime, Utc};
 use diesel::{Queryable, Selectable};
-use millstream_queue::{Job, Lane, State};
+use millstream_queue::{Job, Lane, Progress, State};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -53,6 +53,12 @@ pub struct JobRecord {
     pub error: Option<String>,
     /// The payload's content type where it isn't JSON.
     pub content_type: Option<String>,
+    /// The labels given at its push, in the order in which they were given.
+    pub tags: Vec<String>,
+    /// The trace it belongs to, 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// How far the run's handler last said to be.
+    pub progress: Option<Progress>,
     payload: Option<Vec<u8>>,
     result: Option<Vec<u8>>,
 }
@@ -81,6 +87,10 @@ pub struct AttemptRecord {
     pub worker: String,
     /// The error or reason, for all but completed runs.
     pub error: Option<String>,
+    /// The lines that the handler wrote, the last of them where they were many.
+    pub log: Option<String>,
+    /// How far the handler last said to be.
+    pub progress: Option<Progress>,
 }
 
 impl JobRecord {
@@ -146,6 +156,9 @@ pub(super) struct JobRow {
     payload_raw: Option<Vec<u8>>,
     result: Option<JsonText>,
     result_raw: Option<Vec<u8>>,
+    tags: Option<JsonText>,
+    trace_id: Option<String>,
+    progress: Option<JsonText>,
 }
 
 /// A row of `millstream_attempts`.
@@ -162,6 +175,8 @@ pub(super) struct AttemptRow {
     next_at: Option<DateTime<Utc>>,
     worker: String,
     error: Option<String>,
+    log: Option<String>,
+    progress: Option<JsonText>,
 }
 
 impl TryFrom<JobRow> for JobRecord {
@@ -187,6 +202,9 @@ impl TryFrom<JobRow> for JobRecord {
             worker: row.worker,
             error: row.error,
             content_type: row.content_type,
+            tags: tags(id, row.tags)?,
+            trace_id: row.trace_id,
+            progress: progress(id, row.progress)?,
             payload: document(row.payload, row.payload_raw),
             result: document(row.result, row.result_raw),
         })
@@ -209,8 +227,20 @@ impl TryFrom<AttemptRow> for AttemptRecord {
             next_at: row.next_at,
             worker: row.worker,
             error: row.error,
+            log: row.log,
+            progress: progress(id, row.progress)?,
         })
     }
+}
+
+fn tags(id: Uuid, json: Option<JsonText>) -> Result<Vec<String>, Error> {
+    let Some(JsonText(json)) = json else { return Ok(Vec::new()) };
+    serde_json::from_str(&json).map_err(|_| Error::Row { id, value: format!("tags {json}") })
+}
+
+fn progress(id: Uuid, json: Option<JsonText>) -> Result<Option<Progress>, Error> {
+    let Some(JsonText(json)) = json else { return Ok(None) };
+    Progress::parse(&json).map(Some).ok_or_else(|| Error::Row { id, value: format!("progress {json}") })
 }
 
 fn document(json: Option<JsonText>, raw: Option<Vec<u8>>) -> Option<Vec<u8>> {

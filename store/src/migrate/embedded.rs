@@ -29,8 +29,8 @@ macro_rules! migrations {
     };
 }
 
-pub(super) const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history");
-pub(super) const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history");
+pub(super) const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports");
+pub(super) const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports");
 
 impl Embedded {
     /// SHA-256 of the way up, in hex.

@@ -14,10 +14,11 @@ const STAGE: &str = include_str!("postgres/stage.sql");
 const COPY: &str = include_str!("postgres/copy.sql");
 const ATTEMPTS: &str = include_str!("postgres/attempts.sql");
 const JOBS: &str = include_str!("postgres/jobs.sql");
+const TAGS: &str = include_str!("postgres/tags.sql");
 const LATE: &str = include_str!("postgres/late.sql");
 
 /// The columns of the staging table in order.
-const COLUMNS: [Type; 22] = [
+const COLUMNS: [Type; 26] = [
     Type::UUID,
     Type::TEXT,
     Type::TEXT,
@@ -39,6 +40,10 @@ const COLUMNS: [Type; 22] = [
     Type::BYTEA,
     Type::TEXT,
     Type::BYTEA,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
     Type::BOOL,
 ];
 
@@ -54,6 +59,9 @@ pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error
     if changed < heads as u64 {
         transaction.execute(LATE, &[]).await?;
     }
+    if rows.iter().any(|row| row.head && row.tags.is_some()) {
+        transaction.execute(TAGS, &[]).await?;
+    }
     transaction.commit().await?;
     Ok(())
 }
@@ -62,6 +70,7 @@ async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_p
     let writer = BinaryCopyInWriter::new(transaction.copy_in(COPY).await?, &COLUMNS);
     pin_mut!(writer);
     for row in rows {
+        let trace_id = row.trace_id();
         let values: [&(dyn ToSql + Sync); COLUMNS.len()] = [
             &row.id,
             &&*row.queue,
@@ -84,6 +93,10 @@ async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_p
             &row.payload.raw,
             &row.result.json,
             &row.result.raw,
+            &row.tags,
+            &trace_id,
+            &row.log,
+            &row.progress,
             &row.head,
         ];
         writer.as_mut().write(&values).await?;

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
-use millstream_queue::Outcome;
+use millstream_queue::{Outcome, Progress};
 use tracing::error;
 use uuid::Uuid;
 
@@ -64,6 +64,10 @@ impl Rejected {
             content_type: row.content_type,
             result: row.result.into_bytes(),
             next_ms: row.next_at.map(|time| time.timestamp_millis()),
+            tags: row.tags.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            traceparent: row.traceparent,
+            log: row.log,
+            progress: row.progress.as_deref().and_then(Progress::parse),
         };
         outcome.pack_into(&mut body);
         Self { queue: row.queue.to_string(), entry: row.entry.to_string(), job: Some(row.id), reason, body }

@@ -31,6 +31,12 @@ pub(super) struct Row {
     pub(super) content_type: Option<String>,
     pub(super) payload: Document,
     pub(super) result: Document,
+    /// JSON array.
+    pub(super) tags: Option<String>,
+    pub(super) traceparent: Option<String>,
+    pub(super) log: Option<String>,
+    /// JSON object.
+    pub(super) progress: Option<String>,
     /// Whether it speaks for its job.
     pub(super) head: bool,
     /// Which stream entry it came in.
@@ -61,9 +67,19 @@ impl Row {
             content_type: outcome.content_type.map(fit::text),
             payload,
             result: Document::new(outcome.result, None),
+            tags: fit::tags(outcome.tags),
+            traceparent: outcome.traceparent.map(fit::text),
+            log: outcome.log.map(fit::text),
+            progress: outcome.progress.map(fit::progress),
             head: false,
             entry: entry.clone(),
         }
+    }
+
+    /// The trace that the job belongs to, where its traceparent is well-formed so far.
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
+        (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
     }
 
     /// Whether this says more of the job than `other`: an end before no end, the first end before later ones (a terminal
@@ -78,7 +94,7 @@ impl Row {
 }
 
 /// Sorts a batch by job and run, and makes one row per job its head, with what the job's other rows add: the first start, and
-/// the payload where a later run left it out.
+/// the payload, tags and trace where a later run left them out.
 ///
 /// Sorted, because several recorders that lock the same rows in one order can't deadlock, and because ids grow with time,
 /// so that neighbours share pages of the index.
@@ -105,5 +121,11 @@ fn complete(runs: &mut [Row], head: usize) {
     {
         let (payload, content_type) = (donor.payload.clone(), donor.content_type.clone());
         (runs[head].payload, runs[head].content_type) = (payload, content_type);
+    }
+    if runs[head].tags.is_none() {
+        runs[head].tags = runs.iter().find_map(|run| run.tags.clone());
+    }
+    if runs[head].traceparent.is_none() {
+        runs[head].traceparent = runs.iter().find_map(|run| run.traceparent.clone());
     }
 }

@@ -21,6 +21,7 @@ use crate::{
 
 const ATTEMPTS: &str = include_str!("sqlite/attempts.sql");
 const JOBS: &str = include_str!("sqlite/jobs.sql");
+const TAGS: &str = include_str!("sqlite/tags.sql");
 const LATE: &str = include_str!("sqlite/late.sql");
 
 /// Rows per statement. Full statements have one text, so that SQLite prepares it once per connection.
@@ -51,6 +52,10 @@ fn insert(conn: &mut SqliteConnection, rows: &[Row]) -> QueryResult<()> {
             chunk.iter().try_for_each(|row| late(conn, row))?;
         }
     }
+    let tagged: Vec<&Row> = heads.into_iter().filter(|row| row.tags.is_some()).collect();
+    for chunk in tagged.chunks(ROWS) {
+        Insert { sql: TAGS, rows: chunk, bind: tags }.execute(conn)?;
+    }
     Ok(())
 }
 
@@ -61,6 +66,8 @@ fn late(conn: &mut SqliteConnection, row: &Row) -> QueryResult<()> {
         .bind::<Nullable<Text>, _>(row.content_type.as_deref())
         .bind::<Nullable<Text>, _>(row.payload.json.as_deref())
         .bind::<Nullable<Binary>, _>(row.payload.raw.as_deref())
+        .bind::<Nullable<Text>, _>(row.tags.as_deref())
+        .bind::<Nullable<Text>, _>(row.trace_id())
         .execute(conn)?;
     Ok(())
 }
@@ -123,7 +130,14 @@ fn attempt<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
     values.add::<DbTime, _>(&row.finished_at)?;
     values.add::<Nullable<DbTime>, _>(&row.next_at)?;
     values.add::<Text, _>(&row.worker)?;
-    values.add::<Nullable<Text>, _>(&row.error)
+    values.add::<Nullable<Text>, _>(&row.error)?;
+    values.add::<Nullable<Text>, _>(&row.log)?;
+    values.add::<Nullable<Text>, _>(&row.progress)
+}
+
+fn tags<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
+    values.add::<DbUuid, _>(&row.id)?;
+    values.add::<Nullable<Text>, _>(&row.tags)
 }
 
 fn job<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
@@ -147,5 +161,11 @@ fn job<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
     values.add::<Nullable<Text>, _>(&row.payload.json)?;
     values.add::<Nullable<Binary>, _>(&row.payload.raw)?;
     values.add::<Nullable<Text>, _>(&row.result.json)?;
-    values.add::<Nullable<Binary>, _>(&row.result.raw)
+    values.add::<Nullable<Binary>, _>(&row.result.raw)?;
+    values.add::<Nullable<Text>, _>(&row.tags)?;
+    match row.trace_id() {
+        Some(id) => values.add::<Text, _>(id)?,
+        None => values.add::<Nullable<Text>, _>(&None::<String>)?,
+    }
+    values.add::<Nullable<Text>, _>(&row.progress)
 }

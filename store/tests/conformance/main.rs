@@ -7,3 +7,4 @@ mod migrating;
 mod outages;
 mod packs;
 mod recording;
+mod reports;

@@ -31,6 +31,10 @@ pub(crate) fn outcome(id: u128) -> Outcome {
         content_type: None,
         result: None,
         next_ms: None,
+        tags: Vec::new(),
+        traceparent: None,
+        log: None,
+        progress: None,
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Act {
     Panic,
     /// Kills the whole process.
     Abort,
+    /// Kills the whole process half-way, and goes on from there the next time.
+    Resume,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,6 +105,13 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
         Act::Die => return Err(Failure::dead("hopeless")),
         Act::Panic => panic!("a handler's panic"),
         Act::Abort => std::process::abort(),
+        Act::Resume => match cx.restore::<String>().await? {
+            None => {
+                cx.checkpoint("half").await?;
+                std::process::abort();
+            }
+            Some(reached) => (cx.app.say)(format!("restored {reached} of {name}")),
+        },
     }
     (cx.app.say)(format!("ended {name}"));
     Ok(name)

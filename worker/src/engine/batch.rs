@@ -21,6 +21,8 @@ pub(super) struct Finished {
     /// The packed outcome; empty where the job type keeps none.
     pub(super) outcome: Vec<u8>,
     pub(super) step: Option<Step>,
+    /// What becomes of the job's hash, where it has one.
+    pub(super) report: Option<Step>,
     /// Keeps other suspects of the process waiting until this one's finish is confirmed.
     pub(super) _alone: Option<OwnedSemaphorePermit>,
 }
@@ -31,7 +33,7 @@ pub(super) struct Step {
     to: &'static str,
     /// A lane's number, or a delay in milliseconds.
     number: u64,
-    /// The packed job, or its unique key.
+    /// The packed job, its unique key, or fields of its hash.
     packed: Vec<u8>,
 }
 
@@ -53,6 +55,16 @@ impl Step {
     /// The job is over and holds this unique key.
     pub(super) fn free(unique_key: String) -> Self {
         Self { to: "free", number: 0, packed: unique_key.into_bytes() }
+    }
+
+    /// Fields of the job's hash, which lives on for `kept`.
+    pub(super) fn report(kept: Duration, packed: Vec<u8>) -> Self {
+        Self { to: "report", ..Self::later(kept, packed) }
+    }
+
+    /// The same for a job that has ended, of which those who wait for its result are told.
+    pub(super) fn result(kept: Duration, packed: Vec<u8>) -> Self {
+        Self { to: "result", ..Self::later(kept, packed) }
     }
 }
 
@@ -96,7 +108,7 @@ impl Batch {
             call.arg(place.position.to_string());
         }
         for (index, finished) in self.finished.iter().enumerate() {
-            if let Some(step) = &finished.step {
+            for step in finished.step.iter().chain(&finished.report) {
                 let id = finished.job.to_string();
                 call.arg(index + 1).arg(step.to).arg(id).arg(step.number).arg(&step.packed);
             }

@@ -2,7 +2,9 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use millstream_queue::{Entry, History, Lane, MalformedEntry, Options, Outcome, State, Stored, UniqueKey, Until};
+use millstream_queue::{
+    Entry, History, Lane, MalformedEntry, Options, Outcome, Progress, State, Stored, UniqueKey, Until, pack_fields,
+};
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
@@ -15,12 +17,14 @@ use super::{
     fetch::Taken,
     hands::Place,
     scripts,
+    times::{Longest, Times},
 };
 use crate::{
     Call, Context,
     clock::now_us,
     handler::{Handler, Policy},
     layers,
+    reports::{ENDED_REPORTS_KEPT, REPORTS_KEPT, Reporting, Reports, Said},
 };
 
 /// How long a cancelled handler may go on to tidy up, before it is dropped.
@@ -43,32 +47,35 @@ async fn run_job<S: Send + Sync + 'static>(
     let started_us = now_us();
     let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
     let options = Options::parse(entry.options.as_deref());
+    let policy = handler.map(|handler| handler.policy);
+    let times = Times::of(&entry, &options, policy);
+    let reports = Arc::new(Reports::default());
     let mut has_started = false;
     let entry = Arc::new(entry);
     let ending = match handler {
         _ if cancel.is_cancelled() => Ending::Cancelled,
-        _ if options.expires_ms.is_some_and(|expires_ms| expires_ms <= started_us / 1000) => Ending::Expired,
+        _ if times.have_expired(started_us / 1000) => Ending::Expired,
+        _ if times.are_over(started_us / 1000) => Ending::TooLate,
         Some(handler) => {
-            let timeout = options.timeout_ms.map_or(handler.policy.timeout, Duration::from_millis);
             has_started = true;
             if let Some(unique) = &options.unique
                 && unique.until == Until::Started
             {
                 release(epoch, unique, &entry).await;
             }
-            attempt(epoch, handler, place, &entry, timeout, cancel).await?
+            let timeout = times.longest(started_us / 1000);
+            attempt(epoch, handler, place, &entry, timeout, cancel, &reports).await?
         }
         None => Ending::Parked,
     };
     let finished_us = now_us();
-    let policy = handler.map(|handler| handler.policy);
-    let limits = limits(policy, &options);
+    let limits = limits(policy, &options, times.deadline_ms);
     let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
     report(&entry, &decision);
     // Nothing else holds it now, unless a layer kept its call.
     let entry = Arc::unwrap_or_clone(entry);
-    let started_us = has_started.then_some(started_us);
-    let run = Run { place, entry, decision, unique: options.unique, started_us, finished_us };
+    let (said, started_us) = (reports.take(), has_started.then_some(started_us));
+    let run = Run { place, entry, options, said, decision, started_us, finished_us };
     Some(run.finished(epoch.lease.consumer(), policy, ending))
 }
 
@@ -78,12 +85,14 @@ async fn attempt<S: Send + Sync + 'static>(
     handler: &Handler<S>,
     place: Place,
     entry: &Arc<Entry>,
-    timeout: Duration,
+    timeout: Longest,
     cancel: CancellationToken,
+    reports: &Arc<Reports>,
 ) -> Option<Ending> {
     let process = &epoch.process;
-    let lease = epoch.lease.clone();
-    let cx = Context::new(process.app.clone(), process.client.clone(), lease, entry, timeout, cancel.clone());
+    let reporting = Reporting::of(reports);
+    let (app, client, lease) = (process.app.clone(), process.client.clone(), epoch.lease.clone());
+    let cx = Context::new(app, client, lease, reports.clone(), entry, timeout, cancel.clone());
     let call = Call::new(cx, entry.clone(), place.lane, place.position.ms(), handler.route.clone());
     let mut running = pin!(layers::outermost(process.layered.clone()).call(call)); // these are always ready
     tokio::select! {
@@ -96,6 +105,7 @@ async fn attempt<S: Send + Sync + 'static>(
         () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
         () = cancel.cancelled() => {
             // However it ends, it was called off.
+            drop(reporting);
             let _ = tokio::time::timeout(WIND_UP, running).await;
             (!epoch.lease.is_fenced()).then_some(Ending::Cancelled)
         }
@@ -114,10 +124,11 @@ async fn release<S>(epoch: &Epoch<S>, unique: &UniqueKey, entry: &Entry) {
     }
 }
 
-fn limits(policy: Option<Policy>, options: &Options) -> Limits {
-    let backoff = policy.map_or_else(Default::default, |policy| policy.backoff);
+fn limits(policy: Option<Policy>, options: &Options, deadline_ms: Option<i64>) -> Limits {
+    let backoff = options.backoff.or(policy.map(|policy| policy.backoff)).unwrap_or_default();
+    let chosen_backoff = policy.map(|policy| policy.chosen_backoff).filter(|_| options.backoff.is_none());
     let attempts = options.attempts.or(policy.map(|policy| policy.attempts)).unwrap_or(1);
-    Limits { attempts: attempts.max(1), backoff }
+    Limits { attempts: attempts.max(1), backoff, chosen_backoff, deadline_ms }
 }
 
 fn report(entry: &Entry, decision: &Decision) {
@@ -134,8 +145,9 @@ fn report(entry: &Entry, decision: &Decision) {
 struct Run {
     place: Place,
     entry: Entry,
+    options: Options,
+    said: Said,
     decision: Decision,
-    unique: Option<UniqueKey>,
     started_us: Option<i64>,
     finished_us: i64,
 }
@@ -143,6 +155,7 @@ struct Run {
 impl Run {
     fn finished(mut self, consumer: &str, policy: Option<Policy>, ending: Ending) -> Finished {
         let step = self.step();
+        let report = self.report(&ending);
         let mut packed = Vec::new();
         let history = policy.map_or(History::All, |policy| policy.history);
         let is_kept = match history {
@@ -154,14 +167,14 @@ impl Run {
             packed.reserve(200 + self.entry.body.len());
             self.outcome(consumer, history != History::Facts, ending).pack_into(&mut packed);
         }
-        Finished { place: self.place, job: self.entry.id, outcome: packed, step, _alone: None }
+        Finished { place: self.place, job: self.entry.id, outcome: packed, step, report, _alone: None }
     }
 
     /// The move that the job makes, as its next run will read it.
     fn step(&mut self) -> Option<Step> {
         if self.decision.next == Next::Gone {
             let is_completed = self.decision.state == State::Completed;
-            let freed = self.unique.take().filter(|unique| !is_completed || unique.until != Until::Time);
+            let freed = self.options.unique.take().filter(|unique| !is_completed || unique.until != Until::Time);
             return freed.map(|unique| Step::free(unique.key));
         }
         let before = (self.entry.attempt, self.entry.run);
@@ -177,6 +190,37 @@ impl Run {
             Next::Later(delay) => Step::later(delay, packed),
             Next::Dead => Step::dead(packed),
             Next::Ready | Next::Gone => Step::ready(self.place.lane, packed),
+        })
+    }
+
+    /// What becomes of the job's hash: how the job ended, for those who wait, or that another run will report. An earlier run
+    /// may have left a hash that this one did not touch.
+    fn report(&self, ending: &Ending) -> Option<Step> {
+        let kept_result = self.options.result_ms.map(Duration::from_millis);
+        let has_ended = self.decision.state.is_terminal();
+        if !self.said.has_hash && !(has_ended && (kept_result.is_some() || self.entry.run > 1)) {
+            return None;
+        }
+        let (state, run) = (self.decision.state.as_str(), self.entry.run.saturating_add(1).to_string());
+        let progress = self.said.progress.as_ref().map(Progress::to_json);
+        let mut fields: Vec<(&str, &[u8])> = Vec::new();
+        if has_ended {
+            fields.push(("state", state.as_bytes()));
+            if let Ending::Completed(Some(result)) = ending
+                && kept_result.is_some()
+            {
+                fields.push(("result", result));
+            }
+            fields.extend(self.decision.error.as_deref().map(|error| ("error", error.as_bytes())));
+        } else {
+            fields.push(("run", run.as_bytes()));
+        }
+        fields.extend(progress.as_deref().map(|json| ("progress", json.as_bytes())));
+        let packed = pack_fields(&fields);
+        Some(match kept_result {
+            Some(kept) if has_ended => Step::result(kept, packed),
+            None if has_ended => Step::report(ENDED_REPORTS_KEPT, packed),
+            _ => Step::report(REPORTS_KEPT.saturating_add(self.decision.next.delay()), packed),
         })
     }
 
@@ -206,6 +250,10 @@ impl Run {
             content_type: self.entry.content_type.take(),
             result: if with_payload { result } else { None },
             next_ms,
+            tags: std::mem::take(&mut self.options.tags),
+            traceparent: self.entry.traceparent.take(),
+            log: std::mem::take(&mut self.said.log).into_text(),
+            progress: self.said.progress.take(),
         }
     }
 }
@@ -243,10 +291,14 @@ async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry
         content_type: None,
         result: None,
         next_ms: None,
+        tags: Vec::new(),
+        traceparent: None,
+        log: None,
+        progress: None,
     }
     .pack_into(&mut outcome);
     let step = Some(Step::dead(Stored::pack_malformed(place.lane, &raw, &error)));
-    Some(Finished { place, job: id, outcome, step, _alone: None })
+    Some(Finished { place, job: id, outcome, step, report: None, _alone: None })
 }
 
 async fn read_raw<S>(epoch: &Epoch<S>, lane_key: &str, place: Place) -> Result<Vec<Value>, millstream_queue::Error> {

@@ -59,11 +59,11 @@ impl Lease {
         &self.queue
     }
 
-    pub(super) fn keys(&self) -> &QueueKeys {
+    pub(crate) fn keys(&self) -> &QueueKeys {
         &self.keys
     }
 
-    pub(super) fn consumer(&self) -> &str {
+    pub(crate) fn consumer(&self) -> &str {
         &self.consumer
     }
 
@@ -92,7 +92,7 @@ impl Lease {
         since_boot().saturating_sub(Duration::from_millis(self.confirmed_ms.load(Ordering::Acquire)))
     }
 
-    pub(super) fn is_fenced(&self) -> bool {
+    pub(crate) fn is_fenced(&self) -> bool {
         self.fenced.is_cancelled()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millstream_queue::{Error, Overflow, Retry, Signals, UNRECORDED_LIMIT};
+use millstream_queue::{Error, Overflow, Retry, Signal, Signals, UNRECORDED_LIMIT};
 use tracing::warn;
 
 use super::{epoch::Epoch, scripts};
@@ -29,11 +29,20 @@ pub(super) async fn run<S>(epoch: Arc<Epoch<S>>, mut signals: Signals) {
                 let wait = u64::try_from(next_due_ms).map_or(TICK, |ms| TICK.min(Duration::from_millis(ms)));
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    _ = signals.next() => {}
+                    () = told(&mut signals) => {}
                     () = epoch.lease.fenced() => {}
                 }
             }
             Err(error) => retry.failed(&error).await,
+        }
+    }
+}
+
+/// Until a delayed job became the earliest, or that may have been missed. What else is told wakes nobody here.
+async fn told(signals: &mut Signals) {
+    while let Signal::Message(message) = signals.next().await {
+        if *message == *b"due" {
+            return;
         }
     }
 }

@@ -10,6 +10,8 @@ use millstream_queue::{
 use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
+use crate::reports::REPORTS_KEPT;
+
 macro_rules! script {
     ($name:ident, $make:expr, $file:literal) => {
         static $name: LazyLock<Script> = LazyLock::new(|| $make(include_str!(concat!("../lua/", $file))));
@@ -22,6 +24,7 @@ script!(FINISH, scripts::with_jobs, "finish.lua");
 script!(PROMOTE, scripts::with_jobs, "promote.lua");
 script!(REQUEUE, scripts::with_jobs, "requeue.lua");
 script!(RELEASE, scripts::with_jobs, "release.lua");
+script!(REPORT, Script::new, "report.lua");
 script!(FORGET, Script::new, "forget.lua");
 script!(LEAVE, Script::new, "leave.lua");
 
@@ -97,6 +100,20 @@ pub(super) fn requeue(
     for entry in entries {
         call.arg(entry);
     }
+    call
+}
+
+/// Reports one field of a job's hash.
+pub(crate) fn report(
+    keys: &QueueKeys,
+    consumer: &str,
+    id: Uuid,
+    run: u32,
+    field: &str,
+    value: &[u8],
+) -> ScriptInvocation<'static> {
+    let mut call = REPORT.key(keys.alive());
+    call.key(keys.job(id)).arg(consumer).arg(run).arg(REPORTS_KEPT.as_millis() as u64).arg(field).arg(value);
     call
 }
 

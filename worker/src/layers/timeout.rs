@@ -3,16 +3,15 @@
 use std::{
     pin::Pin,
     task::{self, Poll, ready},
-    time::Duration,
 };
 
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Call, Failure};
+use crate::{Call, Failure, engine::Longest};
 
-/// Cuts a run off after the job's time-out, that of its push or its type, with a [`Failure`] that is retried. It counts
+/// Cuts a run off after the job's time-out, that of its push or its type, or at its deadline, with a [`Failure`] that is retried. It counts
 /// from the call of this layer's service, so what inner layers wait for counts too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timeout;
@@ -44,8 +43,8 @@ where
     }
 
     fn call(&mut self, call: Call<S>) -> Self::Future {
-        let limit = call.cx.timeout();
-        LimitedFuture { running: tokio::time::timeout(limit, self.inner.call(call)), limit }
+        let limit = call.cx.longest();
+        LimitedFuture { running: tokio::time::timeout(limit.time, self.inner.call(call)), limit }
     }
 }
 
@@ -54,7 +53,7 @@ pin_project! {
     pub struct LimitedFuture<F> {
         #[pin]
         running: tokio::time::Timeout<F>,
-        limit: Duration,
+        limit: Longest,
     }
 }
 
@@ -67,6 +66,6 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let ended = ready!(this.running.poll(task));
-        Poll::Ready(ended.unwrap_or_else(|_| Err(format!("timed out after {:?}", this.limit).into())))
+        Poll::Ready(ended.unwrap_or_else(|_| Err(this.limit.exceeded().into())))
     }
 }

@@ -6,7 +6,9 @@
 --       outcome of each entry ends, by commas), job ids by commas where the finish must be careful, else empty,
 --       number of entries in each of the four lanes, their ids in the order of the lanes,
 --       then per move: index of its entry, 'ready' | 'later' | 'dead', job id, lane number or delay in ms, packed job;
---       or: index, 'free', job id, '', its unique key
+--       or: index, 'free', job id, '', its unique key;
+--       or for the job's hash: index, 'report' (if there is one) | 'result' (those who wait are told), job
+--       id, ms for which it lives on, packed fields (`state` first where the job has ended)
 -- returns 'OK', or 'FENCED' when the consumer is not alive
 -- Atomic, so that a job is at every moment in exactly one place, and an outcome exists only for what this finish
 -- removed. Repeating a finish whose reply was lost changes nothing: its number is not above the last one applied.
@@ -133,6 +135,20 @@ local function to_dead(id, packed)
   if job then unique_ended(prefix, job) end
 end
 
+-- A job that goes on reports no more as this run, unless it was cancelled instead.
+local function to_hash(where, id, ms, packed)
+  local hash, fields = prefix .. 'job:' .. id, cmsgpack.unpack(packed)
+  local has_ended = fields[1] == 'state'
+  if where == 'result' or (redis.call('EXISTS', hash) == 1 and (has_ended or redis.call('HEXISTS', hash, 'state') == 0)) then
+    redis.call('HSET', hash, unpack(fields))
+    if has_ended then redis.call('HDEL', hash, 'checkpoint') end
+    redis.call('PEXPIRE', hash, ms)
+  end
+  if where == 'result' then
+    redis.call('PUBLISH', signal, 'done ' .. id)
+  end
+end
+
 for i = next_id, #ARGV, MOVE_SIZE do
   local index, where, id, number, packed = unpack(ARGV, i, i + MOVE_SIZE - 1)
   if not (missing and missing[tonumber(index)]) then
@@ -140,6 +156,8 @@ for i = next_id, #ARGV, MOVE_SIZE do
       local key = prefix .. 'unique:' .. packed
       local value = redis.call('GET', key)
       if value and unique_holder(value) == id then redis.call('DEL', key) end
+    elseif where == 'report' or where == 'result' then
+      to_hash(where, id, number, packed)
     elseif where == 'dead' then
       to_dead(id, packed)
     elseif not is_cancelled(id, packed) then

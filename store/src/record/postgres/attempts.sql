@@ -1,5 +1,7 @@
 -- Once per (job, run), however often the outcome is delivered.
-INSERT INTO millstream_attempts (job_id, run, attempt, crash, state, started_at, finished_at, next_at, worker, error)
-SELECT id, run, attempt, crash, state, started_at, finished_at, next_at, worker, error
+INSERT INTO millstream_attempts (
+    job_id, run, attempt, crash, state, started_at, finished_at, next_at, worker, error, log, progress
+)
+SELECT id, run, attempt, crash, state, started_at, finished_at, next_at, worker, error, log, progress::jsonb
 FROM millstream_staged
 ON CONFLICT (job_id, run) DO NOTHING

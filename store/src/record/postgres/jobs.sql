@@ -2,11 +2,12 @@
 -- never left.
 INSERT INTO millstream_jobs AS old (
     id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, first_started_at, started_at, finished_at,
-    next_at, worker, error, content_type, payload, payload_raw, result, result_raw
+    next_at, worker, error, content_type, payload, payload_raw, result, result_raw, tags, trace_id, progress
 )
 SELECT
     id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, first_started_at, started_at, finished_at,
-    next_at, worker, error, content_type, payload::jsonb, payload_raw, result::jsonb, result_raw
+    next_at, worker, error, content_type, payload::jsonb, payload_raw, result::jsonb, result_raw,
+    tags::jsonb, trace_id, progress::jsonb
 FROM millstream_staged
 WHERE head
 ON CONFLICT (id) DO UPDATE SET
@@ -28,6 +29,9 @@ ON CONFLICT (id) DO UPDATE SET
     payload = coalesce(excluded.payload, old.payload),
     payload_raw = coalesce(excluded.payload_raw, old.payload_raw),
     result = excluded.result,
-    result_raw = excluded.result_raw
+    result_raw = excluded.result_raw,
+    tags = coalesce(excluded.tags, old.tags),
+    trace_id = coalesce(excluded.trace_id, old.trace_id),
+    progress = excluded.progress
 WHERE old.state NOT IN ('completed', 'dead', 'cancelled', 'expired')
     AND (excluded.state IN ('completed', 'dead', 'cancelled', 'expired') OR excluded.run > old.run)

@@ -1,0 +1,6 @@
+DROP TABLE millstream_job_tags;
+ALTER TABLE millstream_attempts DROP COLUMN log;
+ALTER TABLE millstream_attempts DROP COLUMN progress;
+ALTER TABLE millstream_jobs DROP COLUMN tags;
+ALTER TABLE millstream_jobs DROP COLUMN trace_id;
+ALTER TABLE millstream_jobs DROP COLUMN progress;
