@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Connection, Dedicated, Error, ServerFacts,
-    connection::Connections,
+    Connection, Dedicated, Durability, Error, ServerFacts,
+    connection::{Connections, Line},
     event::Hub,
     json,
     keys::{self, QueueKeys},
@@ -31,6 +31,7 @@ struct Shared {
     source: String,
     payload_limit: usize,
     dedup_window: Duration,
+    durability: Durability,
     hub: Hub,
 }
 
@@ -53,6 +54,7 @@ impl Client {
             response_timeout: Duration::from_secs(5),
             payload_limit: 1024 * 1024,
             dedup_window: Duration::from_secs(24 * 60 * 60),
+            durability: Durability::Primary,
         }
     }
 
@@ -131,6 +133,11 @@ impl Client {
         &self.shared.source
     }
 
+    /// The way of a push, whose durability is this or the client's own.
+    pub(crate) async fn line(&self, durability: Option<Durability>) -> Result<Line, Error> {
+        self.shared.connections.line(durability.unwrap_or(self.shared.durability)).await
+    }
+
     pub(crate) fn dedup_window(&self) -> Duration {
         self.shared.dedup_window
     }
@@ -163,6 +170,7 @@ pub struct ClientBuilder {
     response_timeout: Duration,
     payload_limit: usize,
     dedup_window: Duration,
+    durability: Durability,
 }
 
 impl ClientBuilder {
@@ -203,6 +211,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How durable jobs must be before their pushes return, unless a push says otherwise. Default:
+    /// [`Durability::Primary`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     async fn connect(self) -> Result<Client, Error> {
         names::check("namespace", &self.namespace)?;
         let connections = Connections::new(&self.url, self.pool_size, self.response_timeout)?;
@@ -220,6 +235,7 @@ impl ClientBuilder {
                 source: self.source,
                 payload_limit: self.payload_limit,
                 dedup_window: self.dedup_window,
+                durability: self.durability,
                 hub,
             }),
         })

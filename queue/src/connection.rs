@@ -1,5 +1,7 @@
 //! Connections: a few multiplexed ones in a pool, which commands share, and dedicated ones for blocking reads.
 
+mod line;
+
 use std::{
     future::Future,
     sync::{
@@ -17,8 +19,10 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
 };
+use tokio::sync::Semaphore;
 
 use crate::Error;
+pub(crate) use line::{Confirmation, Line};
 
 /// How long a connection attempt may take; also how long a caller waits for a connection of the pool.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -91,6 +95,10 @@ pub struct Dedicated {
 #[derive(Clone)]
 pub(crate) struct Connections {
     pool: bb8::Pool<Manager>,
+    /// For pushes that wait for replicas.
+    lines: bb8::Pool<Manager>,
+    turns: Arc<Semaphore>,
+    response_timeout: Duration,
     client: redis::Client,
     server: Arc<str>,
     failures: Failures,
@@ -101,21 +109,14 @@ impl Connections {
     pub(crate) fn new(url: &str, size: u32, response_timeout: Duration) -> Result<Self, Error> {
         let info = connection_info(url)?;
         let server: Arc<str> = info.addr().to_string().into();
-        let manager = Manager {
-            inner: RedisConnectionManager::new(info.clone()).map_err(|error| bad_url(&error))?,
-            response_timeout,
+        let manager = || {
+            let inner = RedisConnectionManager::new(info.clone()).map_err(|error| bad_url(&error))?;
+            Ok::<_, Error>(Manager { inner, response_timeout })
         };
         let failures = Failures::default();
-        let pool = bb8::Pool::builder()
-            .max_size(size)
-            .connection_timeout(CONNECT_TIMEOUT)
-            .retry_connection(false)
-            .test_on_check_out(false)
-            .queue_strategy(bb8::QueueStrategy::Lifo)
-            .error_sink(Box::new(failures.clone()))
-            .build_unchecked(manager);
+        let (pool, lines) = (pool(manager()?, size, &failures), line::pool(manager()?, &failures));
         let client = redis::Client::open(info).map_err(|error| bad_url(&error))?;
-        Ok(Self { pool, client, server, failures })
+        Ok(Self { pool, lines, turns: line::turns(), response_timeout, client, server, failures })
     }
 
     /// Host and port.
@@ -131,18 +132,22 @@ impl Connections {
     /// broken one leaves the pool when its guard does.
     pub(crate) async fn shared(&self) -> Result<Connection, Error> {
         loop {
-            // Before asking the pool, so that the failure of a connect that this starts is heard.
-            let failed = self.failures.next();
-            let pooled = tokio::select! {
-                biased;
-                pooled = self.pool.get() => pooled.map_err(|_| no_connection_in_time()),
-                error = failed => Err(error),
-            };
-            let pooled = pooled.map_err(|source| self.unreachable(source))?;
+            let pooled = self.get(&self.pool).await?;
             if !pooled.broken.load(Ordering::Relaxed) {
                 return Ok(pooled.clone());
             }
         }
+    }
+
+    async fn get(&self, pool: &bb8::Pool<Manager>) -> Result<bb8::PooledConnection<'static, Manager>, Error> {
+        // Before asking the pool, so that the failure of a connect that this starts is heard.
+        let failed = self.failures.next();
+        let pooled = tokio::select! {
+            biased;
+            pooled = pool.get_owned() => pooled.map_err(|_| no_connection_in_time()),
+            error = failed => Err(error),
+        };
+        pooled.map_err(|source| self.unreachable(source))
     }
 
     /// A connection of its own, whose reads may block for `longest_block`.
@@ -168,6 +173,18 @@ impl Connections {
     pub(crate) fn unreachable(&self, source: RedisError) -> Error {
         Error::Unreachable { server: self.server.to_string(), source }
     }
+}
+
+/// A pool that opens a connection where one is missing, and tells why that failed.
+fn pool(manager: Manager, size: u32, failures: &Failures) -> bb8::Pool<Manager> {
+    bb8::Pool::builder()
+        .max_size(size)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .retry_connection(false)
+        .test_on_check_out(false)
+        .queue_strategy(bb8::QueueStrategy::Lifo)
+        .error_sink(Box::new(failures.clone()))
+        .build_unchecked(manager)
 }
 
 /// What redis-rs itself waits for without end.

@@ -125,6 +125,23 @@ pub enum Error {
         /// What broke.
         source: RedisError,
     },
+    /// Too few replicas have confirmed a job in time, or the answer was lost. The job *is* stored on the primary.
+    #[error(
+        "the job {id} is stored on the primary, but {confirmed} of {wanted} replicas are known to have it after {timeout:?}; it will run unless a failover loses it, so push it again only with the same `.id(…)`"
+    )]
+    TooFewReplicas {
+        /// The job, or the first one of a pipeline.
+        id: Uuid,
+        /// Replicas that have it for sure.
+        confirmed: u32,
+        /// Replicas that should.
+        wanted: u32,
+        /// How long was waited.
+        timeout: Duration,
+        /// Why the server did not say how many have it, where it didn't.
+        #[source]
+        cause: Option<RedisError>,
+    },
     /// Some of many jobs were stored before this went wrong.
     #[error("at least {stored} jobs are stored, then: {source}")]
     PartlyPushed {

@@ -33,6 +33,7 @@ mod cancel;
 mod client;
 mod connection;
 mod dead;
+mod durability;
 mod entry;
 mod error;
 mod event;
@@ -63,6 +64,7 @@ pub use cancel::{Cancel, CancelAll, Cancelled};
 pub use client::{Client, ClientBuilder};
 pub use connection::{Connection, Dedicated};
 pub use dead::{DeadJob, DeadLetters};
+pub use durability::Durability;
 pub use entry::{Entry, MalformedEntry};
 pub use error::Error;
 pub use event::{

@@ -2,6 +2,7 @@
 
 mod all;
 mod chain;
+mod spread;
 mod when;
 
 use std::{future::IntoFuture, sync::LazyLock, time::Duration};
@@ -31,7 +32,8 @@ impl Client {
     ///
     /// # Errors
     /// Nothing is stored on [`Error::Name`], [`Error::Tag`], [`Error::Traceparent`], [`Error::UniqueField`], [`Error::Encode`],
-    /// [`Error::TooLarge`], [`Error::Time`], [`Error::Unreachable`] and [`Error::Redis`]; after [`Error::Indeterminate`] the job may or may not be stored.
+    /// [`Error::TooLarge`], [`Error::Time`], [`Error::Unreachable`] and [`Error::Redis`]; after [`Error::Indeterminate`] the job may or may not
+    /// be stored; after [`Error::TooFewReplicas`] it is.
     pub fn push<J: Job>(&self, job: J) -> Push<'_, J> {
         Push { client: self, job, chain: Chain::default(), key: None }
     }
@@ -78,16 +80,22 @@ impl<J: Job> Push<'_, J> {
         };
         let (entry, unique_key) = template.entry(body, id, now_ms)?;
         let (keys, lane, when, unique) = (self.client.keys(J::QUEUE), template.lane, self.chain.when, template.unique);
-        let mut conn = self.client.connection().await?;
+        let mut line = self.client.line(self.chain.durability).await?;
+        let conn = &mut line.conn;
         let sent = if self.key.is_none() && when == When::Now && unique.is_none() {
-            xadd(&keys.ready(lane), &entry).exec_async(&mut conn).await.map(|()| id)
+            xadd(&keys.ready(lane), &entry).exec_async(conn).await.map(|()| id)
         } else {
             let window = self.key.map(|_| self.client.dedup_window());
             let script = PushScript { keys: &keys, lane, when, window, now_ms, unique };
-            let pushed = script.call(&entry, unique_key)?.invoke_async::<Pushed>(&mut conn).await;
+            let pushed = script.call(&entry, unique_key)?.invoke_async::<Pushed>(conn).await;
             pushed.map(|(_, standing)| Uuid::try_parse(&standing).unwrap_or(id))
         };
-        sent.map_err(|source| not_stored(id, source))
+        let id = sent.map_err(|source| not_stored(id, source))?;
+        if let Some(confirmation) = line.confirmation {
+            confirmation.wait(&mut line.conn, id).await?;
+        }
+        line.done();
+        Ok(id)
     }
 }
 

@@ -1,6 +1,11 @@
 //! Many jobs: encoded while earlier pipelines are on their way, never more than a few of them at once.
 
-use std::{collections::VecDeque, future::IntoFuture, pin::pin};
+use std::{
+    collections::VecDeque,
+    future::IntoFuture,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use redis::Pipeline;
@@ -10,10 +15,17 @@ use super::{
     PUSH, PushScript, Pushed,
     chain::{Chain, Template, chained},
     not_stored,
+    spread::Spread,
     when::When,
     xadd,
 };
-use crate::{Client, Connection, Error, Job, client::BoxFuture, id, keys::QueueKeys};
+use crate::{
+    Client, Connection, Error, Job,
+    client::BoxFuture,
+    connection::{Confirmation, Line},
+    id,
+    keys::QueueKeys,
+};
 
 /// Jobs in a pipeline, at most.
 const JOBS: usize = 512;
@@ -28,6 +40,7 @@ pub struct PushAll<'a, I> {
     client: &'a Client,
     jobs: I,
     chain: Chain,
+    spread: Option<Duration>,
 }
 
 impl<'a, I> PushAll<'a, I>
@@ -36,23 +49,36 @@ where
     I::Item: Job,
 {
     pub(super) fn new(client: &'a Client, jobs: I) -> Self {
-        Self { client, jobs, chain: Chain::default() }
+        Self { client, jobs, chain: Chain::default(), spread: None }
     }
 
     chained!();
+
+    /// Spreads the jobs evenly over `interval`, which begins now or when [`after`](Self::after) or [`at`](Self::at) says:
+    /// in their order where the iterator knows how many they are, else in an order that covers the interval evenly
+    /// however many come.
+    pub fn spread(mut self, interval: Duration) -> Self {
+        self.spread = Some(interval);
+        self
+    }
 
     async fn push(mut self) -> Result<u64, Error>
     where
         I::IntoIter: Send,
     {
-        let writer = Writer {
+        let template = self.chain.template::<I::Item>()?;
+        let mut jobs = self.jobs.into_iter();
+        let when = self.chain.when;
+        let mut writer = Writer {
             client: self.client,
             keys: self.client.keys(<I::Item as Job>::QUEUE),
-            template: self.chain.template::<I::Item>()?,
-            when: self.chain.when,
+            template,
+            when,
+            spread: self.spread.map(|interval| Spread::new(when, interval, jobs.size_hint())),
+            start: Instant::now(),
         };
-        let mut jobs = self.jobs.into_iter();
-        let mut in_flight: VecDeque<JoinHandle<Result<u64, Error>>> = VecDeque::new();
+        let mut lent = None;
+        let mut in_flight: VecDeque<JoinHandle<Sent>> = VecDeque::new();
         let mut stored = 0;
         let mut line = None;
         let outcome = loop {
@@ -62,31 +88,40 @@ where
             };
             let at_end = batch.count == 0;
             if !at_end {
-                let (conn, turn) = match line.take() {
-                    Some((conn, turn)) => (conn, Some(turn)),
-                    None => match self.client.connection().await {
-                        Ok(conn) => (conn, None),
+                let (conn, confirmation, turn) = match line.take() {
+                    Some((conn, confirmation, turn)) => (conn, confirmation, Some(turn)),
+                    None => match self.client.line(self.chain.durability).await {
+                        Ok(line) => {
+                            let line = lent.insert(line);
+                            (line.conn.clone(), line.confirmation, None)
+                        }
                         Err(error) => break Err(error),
                     },
                 };
                 let (sent, next_turn) = oneshot::channel();
-                line = Some((conn.clone(), next_turn));
-                in_flight.push_back(batch.send(conn, turn, sent));
+                line = Some((conn.clone(), confirmation, next_turn));
+                in_flight.push_back(batch.send(conn, confirmation, turn, sent));
             }
             if at_end || in_flight.len() == IN_FLIGHT {
                 let Some(oldest) = in_flight.pop_front() else { break Ok(()) };
                 match oldest.await.expect("a pipeline's task neither panics nor is cancelled") {
-                    Ok(count) => stored += count,
-                    Err(error) => break Err(error),
+                    Sent { count, error: None } => stored += count,
+                    Sent { count, error: Some(error) } => {
+                        stored += count;
+                        break Err(error);
+                    }
                 }
             }
         };
         // Those behind a failed pipeline are on their way already: what becomes of them is counted too.
         for pipeline in in_flight {
-            stored += pipeline.await.expect("a pipeline's task neither panics nor is cancelled").unwrap_or(0);
+            stored += pipeline.await.expect("a pipeline's task neither panics nor is cancelled").count;
         }
         match outcome {
-            Ok(()) => Ok(stored),
+            Ok(()) => {
+                lent.into_iter().for_each(Line::done);
+                Ok(stored)
+            }
             Err(source) => Err(Error::PartlyPushed { stored, source: Box::new(source) }),
         }
     }
@@ -97,6 +132,15 @@ struct Writer<'a> {
     keys: QueueKeys,
     template: Template,
     when: When,
+    spread: Option<Spread>,
+    /// When the first job was taken.
+    start: Instant,
+}
+
+/// What became of a pipeline: how many of its jobs are stored for sure, and what went wrong.
+struct Sent {
+    count: u64,
+    error: Option<Error>,
 }
 
 struct Batch {
@@ -106,12 +150,12 @@ struct Batch {
 }
 
 impl Writer<'_> {
-    fn next_batch<J: Job>(&self, jobs: &mut impl Iterator<Item = J>) -> Result<Batch, Error> {
+    fn next_batch<J: Job>(&mut self, jobs: &mut impl Iterator<Item = J>) -> Result<Batch, Error> {
         let lane = self.template.lane;
         let lane_key = self.keys.ready(lane);
         let now_ms = Utc::now().timestamp_millis();
         let mut batch = Batch { pipeline: Pipeline::with_capacity(JOBS), count: 0, first: uuid::Uuid::nil() };
-        let by_script = self.when != When::Now || self.template.unique.is_some();
+        let by_script = self.when != When::Now || self.spread.is_some() || self.template.unique.is_some();
         if by_script {
             // Else others' commands come in between, such as a SCRIPT FLUSH.
             batch.pipeline.atomic().load_script(&PUSH).ignore();
@@ -126,7 +170,9 @@ impl Writer<'_> {
                 batch.first = entry.id;
             }
             if by_script {
-                let (when, unique) = (self.when, self.template.unique);
+                let elapsed = self.start.elapsed();
+                let when = self.spread.as_mut().map_or(self.when, |spread| spread.next(elapsed));
+                let unique = self.template.unique;
                 let script = PushScript { keys: &self.keys, lane, when, window: None, now_ms, unique };
                 batch.pipeline.invoke_script(&script.call(&entry, unique_key)?);
             } else {
@@ -144,13 +190,15 @@ impl Batch {
     fn send(
         self,
         mut conn: Connection,
+        confirmation: Option<Confirmation>,
         turn: Option<oneshot::Receiver<()>>,
         sent: oneshot::Sender<()>,
-    ) -> JoinHandle<Result<u64, Error>> {
+    ) -> JoinHandle<Sent> {
         tokio::spawn(async move {
             if let Some(turn) = turn {
                 let _ = turn.await; // an error: the one before is over
             }
+            let confirmation = confirmation.map(|confirmation| (confirmation, conn.clone()));
             let mut sending = pin!(self.pipeline.query_async::<Vec<Pushed>>(&mut conn));
             // The first poll puts the pipeline into the connection's queue, or in line for it.
             let first = futures::poll!(&mut sending);
@@ -159,9 +207,17 @@ impl Batch {
                 std::task::Poll::Ready(done) => done,
                 std::task::Poll::Pending => sending.await,
             };
-            let by_script = done.map_err(|source| not_stored(self.first, source))?;
+            let by_script = match done {
+                Ok(by_script) => by_script,
+                Err(source) => return Sent { count: 0, error: Some(not_stored(self.first, source)) },
+            };
             let kept_out = by_script.iter().filter(|(stored, _)| *stored == 0).count() as u64;
-            Ok(self.count - kept_out)
+            // Not inside the pipeline: in a transaction WAIT does not wait.
+            let confirmed = match confirmation {
+                Some((confirmation, mut conn)) => confirmation.wait(&mut conn, self.first).await,
+                None => Ok(()),
+            };
+            Sent { count: self.count - kept_out, error: confirmed.err() }
         })
     }
 }

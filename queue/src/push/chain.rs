@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::when::When;
 use crate::{
-    Entry, Error, Job, Lane, Priority, Unique, UniqueKey, names,
+    Durability, Entry, Error, Job, Lane, Priority, Unique, UniqueKey, names,
     options::{Options, millis},
     tags, trace,
 };
@@ -20,6 +20,7 @@ pub(super) struct Chain {
     pub(super) options: Options,
     pub(super) traceparent: Option<String>,
     pub(super) unique: Option<Unique>,
+    pub(super) durability: Option<Durability>,
 }
 
 /// The methods of [`Push`](super::Push) and [`PushAll`](super::PushAll) alike, for types with a field `chain`.
@@ -106,6 +107,13 @@ macro_rules! chained {
         /// No second job with the same payload for `time`: [`Unique::for_time`](crate::Unique::for_time).
         pub fn unique_for(self, time: std::time::Duration) -> Self {
             self.unique($crate::Unique::for_time(time))
+        }
+
+        /// Overrides the client's [`durability`](crate::ClientBuilder::durability): how durable the job must be before the
+        /// push returns.
+        pub fn durability(mut self, durability: $crate::Durability) -> Self {
+            self.chain.durability = Some(durability);
+            self
         }
 
         /// The trace that the job belongs to, a [W3C traceparent](https://www.w3.org/TR/trace-context/#traceparent-header).

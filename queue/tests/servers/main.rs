@@ -3,6 +3,7 @@
 mod connection;
 mod consume;
 mod dead;
+mod durability;
 mod follow;
 mod listen;
 mod names;

@@ -96,3 +96,55 @@ async fn a_payload_nested_too_deeply_to_be_read_is_refused() {
     let error = stage.client.push(nested(128)).await.unwrap_err();
     assert!(matches!(error, Error::Encode { name: "nested", .. }), "{error}");
 }
+
+/// When the jobs are due, in their order, in milliseconds from `start`.
+async fn due(stage: &crate::stage::Stage, start: chrono::DateTime<chrono::Utc>) -> Vec<i64> {
+    let later = stage.client.keys("numbers").later();
+    let scores: Vec<(String, i64)> = stage.redis.ask(&["ZRANGE", &later, "0", "-1", "WITHSCORES"]).await;
+    let mut jobs: Vec<_> = scores.into_iter().map(|(id, due)| (id, due - start.timestamp_millis())).collect();
+    jobs.sort_unstable(); // ids of version 7 are in the order of the pushes
+    jobs.into_iter().map(|(_, due)| due).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_spread_evenly_over_an_interval_in_their_order() {
+    let stage = stage().await;
+    let start = chrono::Utc::now();
+    let hour = Duration::from_secs(3600);
+    let pushed = stage.client.push_all((0..3000).map(Number)).after(hour).spread(hour).await.unwrap();
+    let took = (chrono::Utc::now() - start).num_milliseconds();
+    let due = due(&stage, start).await;
+    assert_eq!((pushed, due.len()), (3000, 3000));
+    for (index, due) in due.into_iter().enumerate() {
+        let wanted = 3_600_000 + 1200 * index as i64;
+        assert!(
+            (wanted..=wanted + took + 1).contains(&due),
+            "job {index} is due {due} ms after the start, not {wanted}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_an_unknown_number_are_spread_as_evenly() {
+    let stage = stage().await;
+    let start = chrono::Utc::now();
+    let jobs = (0..4000).filter(|number| number % 2 == 0).map(Number);
+    stage.client.push_all(jobs).at(start + Duration::from_secs(3600)).spread(Duration::from_secs(2000)).await.unwrap();
+    let mut due = due(&stage, start).await;
+    due.sort_unstable();
+    assert_eq!(due.len(), 2000);
+    let per_tenth = due.chunks(200).map(|tenth| tenth[0]).collect::<Vec<_>>();
+    for (tenth, first) in per_tenth.into_iter().enumerate() {
+        let wanted = 3_600_000 + 200_000 * tenth as i64;
+        assert!((first - wanted).abs() < 5_000, "tenth {tenth} begins {first} ms after the start, not {wanted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_of_jobs_that_are_spread_is_due_at_once() {
+    let stage = stage().await;
+    stage.client.push_all((0..10).map(Number)).spread(Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(stage.redis.length(&stage.lane(Lane::Normal)).await, 1);
+    let later: usize = stage.redis.ask(&["ZCARD", &stage.client.keys("numbers").later()]).await;
+    assert_eq!(later, 9);
+}
