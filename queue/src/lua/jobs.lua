@@ -50,13 +50,28 @@ local function is_job(job)
   return job.kind and job.body and (not job.id or string.match(job.id, UUID)) and true or false
 end
 
+-- A member of a job's field `opt`; most jobs have none, so the text is decoded only where it names the member.
+local function option(job, name)
+  if not job.opt or not string.find(job.opt, '"' .. name .. '"', 1, true) then
+    return nil
+  end
+  local is_json, opt = pcall(cjson.decode, job.opt)
+  return is_json and type(opt) == 'table' and opt[name] or nil
+end
+
 -- The packed outcome of a run that no worker reports: a MessagePack array of 17 (\220\0\17) whose absent values are nil
--- (\192), which cmsgpack leaves out of tables.
+-- (\192), which cmsgpack leaves out of tables; of 21 where the job has tags or a trace.
 local function outcome(job, lane, state, reason, worker, payload)
-  return '\220\0\17' .. cmsgpack.pack(job.id, job.kind, lane, tonumber(job.v or 1), tonumber(job.run or 1),
+  local length, more, tags = '\17', '', option(job, 'tags')
+  tags = type(tags) == 'table' and #tags > 0 and cjson.encode(tags)
+  if tags or job.tp then
+    length = '\21'
+    more = (tags and cmsgpack.pack(tags) or '\192') .. (job.tp and cmsgpack.pack(job.tp) or '\192') .. '\192\192'
+  end
+  return '\220\0' .. length .. cmsgpack.pack(job.id, job.kind, lane, tonumber(job.v or 1), tonumber(job.run or 1),
     tonumber(job.n or 1), tonumber(job.crash or 0), state, tonumber(job.at or now)) .. '\192' ..
     cmsgpack.pack(tonumber(now_us), worker, reason) .. (payload and cmsgpack.pack(payload) or '\192') ..
-    (job.ct and cmsgpack.pack(job.ct) or '\192') .. '\192\192'
+    (job.ct and cmsgpack.pack(job.ct) or '\192') .. '\192\192' .. more
 end
 
 -- Appends outcomes to `done` as one pack, where a recorder has registered.
@@ -67,15 +82,6 @@ local function keep(control, done, outcomes)
     redis.call('HINCRBY', control, 'done:outcomes', #outcomes)
     redis.call('HINCRBY', control, 'done:bytes', #pack)
   end
-end
-
--- A member of a job's field `opt`; most jobs have none, so the text is decoded only where it names the member.
-local function option(job, name)
-  if not job.opt or not string.find(job.opt, '"' .. name .. '"', 1, true) then
-    return nil
-  end
-  local is_json, opt = pcall(cjson.decode, job.opt)
-  return is_json and type(opt) == 'table' and opt[name] or nil
 end
 
 -- The option of a job that has a unique key: { key = digest, until = 'started' | 'finished' | 'time' }; else nil.

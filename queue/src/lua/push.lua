@@ -83,6 +83,8 @@ end
 if window > 0 and is_new then
   local seen = KEYS[first_seen]
   redis.call('SADD', seen, id)
+  -- A key that is used again after its window names a new job: how the one before it ended is not this one's end.
+  redis.call('DEL', prefix .. 'job:' .. id)
   redis.call('PEXPIRE', seen, 2 * window)
 end
 return { 1, id }

@@ -104,6 +104,24 @@ async fn an_end_that_is_told_while_the_subscription_is_away_is_found() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_used_again_after_its_window_is_another_jobs() {
+    let client = builder(&shared_redis().await.unwrap()).dedup_window(Duration::from_secs(1)).await.unwrap();
+    let stage = Stage { client, redis: stage().await.redis };
+    let push = || stage.client.push(Number(1)).id("order:7").keep_result(HOUR);
+    let id = push().await.unwrap();
+    end(&stage, id, &["state", "completed", "result", "1"]).await;
+    assert_eq!(stage.client.result::<u32>(Number::QUEUE, id).await.unwrap(), 1);
+    // Until the window is over, and with it the bucket behind it.
+    eventually("a second job", || async {
+        assert_eq!(push().await.unwrap(), id);
+        stage.redis.length(&stage.lane(millstream_queue::Lane::Normal)).await == 2
+    })
+    .await;
+    let error = stage.client.result::<u32>(Number::QUEUE, id).within(Duration::ZERO).await.unwrap_err();
+    assert!(matches!(error, Error::NoResult { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn for_how_long_a_result_is_kept_stands_with_the_job_also_as_its_types_default() {
     #[derive(Serialize, Deserialize)]
     struct Kept;

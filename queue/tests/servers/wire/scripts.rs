@@ -97,6 +97,32 @@ async fn outcomes_that_a_script_packs_are_the_clients_but_for_the_form_of_the_id
 }
 
 #[tokio::test]
+async fn outcomes_that_a_script_packs_have_the_jobs_tags_and_trace() {
+    let stage = stage().await;
+    stage.client.record("mail").await.unwrap();
+    let lane = stage.client.keys("mail").ready(Lane::Normal);
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let entries: [&[&str]; 5] = [
+        &["opt", r#"{"attempts":3,"tags":["a","é\"\u0007"]}"#, "tp", trace],
+        &["opt", r#"{"tags":["alone"]}"#],
+        &["tp", trace],
+        &["opt", r#"{"tags":[]}"#],
+        &["opt", r#"{"tags":{"no":"list"}}"#],
+    ];
+    for more in entries {
+        let words: Vec<&str> = ["XADD", &lane, "*", "kind", "x", "body", "{}"].iter().chain(more).copied().collect();
+        let _: String = stage.redis.ask(&words).await;
+    }
+    assert_eq!(requeue(&stage).await, 5);
+    let (_, outcomes) = outcomes(&stage).await;
+    let told: Vec<_> =
+        outcomes.iter().map(|outcome| (outcome.tags.join(","), outcome.traceparent.as_deref())).collect();
+    let told: Vec<_> = told.iter().map(|(tags, trace)| (tags.as_str(), *trace)).collect();
+    assert_eq!(told, [("a,é\"\u{7}", Some(trace)), ("alone", None), ("", Some(trace)), ("", None), ("", None)]);
+    assert!(outcomes.iter().all(|outcome| outcome.state == State::Crashed && outcome.log.is_none()));
+}
+
+#[tokio::test]
 async fn what_the_client_cannot_read_spoils_no_pack_of_a_script() {
     let stage = stage().await;
     stage.client.record("mail").await.unwrap();
