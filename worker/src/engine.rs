@@ -10,6 +10,7 @@ mod execute;
 mod fetch;
 mod fetch_loop;
 mod finish;
+mod hand_back;
 mod hands;
 mod lanes;
 mod lease;

@@ -13,8 +13,8 @@ use super::{
     epoch::Epoch,
     execute::{execute, is_suspect},
     fetch::{Catch, Reader, Refusal, Taken},
+    hand_back::give_back,
     hands::Place,
-    scripts::{self, Requeue},
 };
 use crate::{health::Doing, settings::BATCH};
 
@@ -70,7 +70,9 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             Some(reader) => reader,
             None => self.connect().await?,
         };
-        let catch = self.read(&mut reader, slots).await?;
+        // What the server handed out in vain comes before anything else: were it a suspect, the next one read must not run
+        // while it is pending.
+        let catch = self.read(&mut reader, slots).await.inspect_err(|_| self.epoch.lease.ask_for_reread())?;
         self.epoch.queue.progress.read_returned();
         // Kept only after a success: after an error the connection may still deliver what nobody waits for.
         self.reader = Some(reader);
@@ -91,6 +93,9 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if epoch.lease.take_reread() {
             let before = epoch.hands.snapshot();
             let mut catch = reader.reread(slots, &before).await?;
+            if catch.taken.len() >= slots {
+                epoch.lease.ask_for_reread(); // there may be more
+            }
             let after = epoch.hands.snapshot();
             catch.taken.retain(|taken| !after.contains(taken.place, taken.job_id()));
             return Ok(catch);
@@ -127,7 +132,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     /// Starts what was read; `cancels_heard` is from before the read.
-    async fn start(&self, catch: Catch, cancels_heard: u64) {
+    async fn start(&self, mut catch: Catch, cancels_heard: u64) {
         let epoch = &self.epoch;
         if !catch.gone.is_empty() {
             self.acknowledge_gone(&catch.gone).await;
@@ -141,7 +146,8 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         if catch.refusal.is_some() || epoch.is_over() {
             return self.give_back(catch.taken).await;
         }
-        epoch.hands.take(catch.taken.iter().map(|taken| (taken.place, taken.job_id(), taken.cancel.clone())));
+        // A group that was made again, or a server that lost its last writes, hands out what is in hand already.
+        epoch.hands.take(&mut catch.taken, |taken| (taken.place, taken.job_id(), taken.cancel.clone()));
         // In hand first: from here on a signal finds them. What was heard of earlier did not.
         if catch.cancels || epoch.hands.cancels_heard() != cancels_heard {
             self.cancel_marked(&catch.taken).await;
@@ -183,12 +189,18 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         }
     }
 
-    /// Entries that must not start here go back to their lanes, with no attempt and no crash counted.
+    /// Entries that must not start here go back to their lanes, with no attempt and no crash counted. Nothing is read until
+    /// that is confirmed: a hand-back that is applied late would give away what was read again and runs here.
     async fn give_back(&self, taken: Vec<Taken>) {
         let places: Vec<Place> = taken.iter().map(|taken| taken.place).collect();
-        if let Err(error) = give_back(&self.epoch, &places).await {
-            // They stay pending for this consumer: re-read while it lives, rescued once it is gone.
-            warn!(queue = self.epoch.lease.queue(), %error, "entries could not be handed back yet");
+        let mut retry = Retry::new("hand back");
+        while let Err(error) = give_back(&self.epoch, &places).await {
+            if self.epoch.is_over() {
+                // This consumer reads no more; they stay pending for it until others rescue them.
+                warn!(queue = self.epoch.lease.queue(), %error, "entries could not be handed back");
+                return;
+            }
+            retry.failed(&error).await;
         }
     }
 
@@ -246,18 +258,4 @@ async fn run_one<S: Send + Sync + 'static>(
         // The finisher ends only with a fenced consumer, whose outcomes nobody accepts.
         let _ = epoch.outcomes.send(Finished { _alone: alone, ..finished }).await;
     }
-}
-
-/// Puts entries back into their lanes, where they are still pending for this consumer.
-pub(super) async fn give_back<S>(epoch: &Epoch<S>, places: &[Place]) -> Result<(), Error> {
-    let mut conn = epoch.process.client.connection().await?;
-    for lane in millstream_queue::Lane::ALL {
-        let entries: Vec<String> =
-            places.iter().filter(|place| place.lane == lane).map(|place| place.position.to_string()).collect();
-        for some in entries.chunks(100) {
-            let call = scripts::requeue(epoch.lease.keys(), epoch.lease.consumer(), lane, Requeue::Back, some);
-            let _: i64 = call.invoke_async(&mut conn).await?;
-        }
-    }
-    Ok(())
 }

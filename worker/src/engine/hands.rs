@@ -50,9 +50,25 @@ impl Hands {
         self.held().len()
     }
 
-    /// Takes entries in hand, each with its job and the token that cancels its run.
-    pub(super) fn take(&self, jobs: impl Iterator<Item = (Place, Uuid, CancellationToken)>) {
-        self.held().extend(jobs.map(|(place, job, cancel)| (place, Held { job, cancel })));
+    /// Takes entries in hand, each as its place, its job and the token that cancels its run. Those that are in hand already,
+    /// be it from an earlier server, are left out of what was taken.
+    pub(super) fn take<T>(&self, taken: &mut Vec<T>, describe: impl Fn(&T) -> (Place, Uuid, CancellationToken)) {
+        let mut held = self.held();
+        taken.retain(|taken| {
+            let (place, job, cancel) = describe(taken);
+            let is_at = |server| held.get(&Place { server, ..place }).is_some_and(|held| held.job == job);
+            if (0..place.server).any(is_at) {
+                return false;
+            }
+            let before = held.insert(place, Held { job, cancel });
+            match before {
+                Some(before) if before.job == job => {
+                    held.insert(place, before);
+                    false
+                }
+                _ => true,
+            }
+        });
     }
 
     pub(super) fn release<'a>(&self, places: impl Iterator<Item = &'a Place>) {
@@ -109,7 +125,16 @@ mod tests {
         let after = Place { server: 1, ..before };
         let (job, stranger) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let hands = Hands::default();
-        hands.take([(before, job, CancellationToken::new())].into_iter());
+        let take = |place, job| {
+            let mut taken = vec![(place, job)];
+            hands.take(&mut taken, |(place, job)| (*place, *job, CancellationToken::new()));
+            taken.len()
+        };
+        assert_eq!(take(before, job), 1);
+        assert_eq!(take(before, job), 0, "it is in hand already");
+        assert_eq!(take(after, job), 0, "it is in hand from the server before");
+        assert_eq!(take(after, stranger), 1);
+        hands.release([after].iter());
         assert!(hands.snapshot().contains(after, job));
         assert!(!hands.snapshot().contains(after, stranger));
         hands.release([before].iter());

@@ -17,8 +17,9 @@ use tracing::{info, warn};
 use super::{
     Process, cancel,
     epoch::{Epoch, Servers},
-    fetch_loop::{self, FetchLoop},
+    fetch_loop::FetchLoop,
     finish::Finisher,
+    hand_back,
     hands::Hands,
     lease::Lease,
     promote, rescue, scripts,
@@ -166,14 +167,17 @@ async fn drain<S>(epoch: &Arc<Epoch<S>>) {
     let running = all as usize - slots.available_permits();
     let held = epoch.hands.places();
     warn!(queue = epoch.lease.queue(), running, "handlers block and can't be cut off; their jobs are handed back");
-    if let Err(error) = fetch_loop::give_back(epoch, &held).await {
+    if let Err(error) = hand_back::give_back(epoch, &held).await {
         warn!(queue = epoch.lease.queue(), %error, "jobs could not be handed back; other workers will rescue them");
     }
 }
 
-/// Leaves the living. What could not be handed back is rescued by others, now or after the lease.
+/// Leaves the living, with nothing pending. What could not be handed back is rescued by others, now or after the lease.
 async fn leave(client: &millstream_queue::Client, lease: &Lease) {
     let leave = async {
+        if !lease.is_fenced() {
+            hand_back::give_back_all(client, lease).await?;
+        }
         let mut conn = client.connection().await?;
         let _: () = scripts::leave(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;
         let _: i64 = scripts::forget(lease.keys(), lease.consumer()).invoke_async(&mut conn).await?;

@@ -70,7 +70,7 @@ impl Protocol {
             next.break_invariant("a run is started twice");
         } else if started.ban == Ban::Stray {
             next.break_invariant("a consumer that was fenced starts what it was handed afterwards");
-        } else if started.ban == Ban::Cancelled {
+        } else if started.ban == Ban::Cancelled && next.server.is_alive(next.consumer(worker)) {
             next.break_invariant("a job is started that was cancelled before it was handed out");
         } else if job.attempt > self.attempts {
             next.break_invariant("a job has more attempts than it may");
