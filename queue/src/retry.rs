@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::{debug, info, warn};
+use tracing::{Level, event};
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
@@ -58,12 +58,13 @@ impl Retry {
         self.last_failure = Some(now);
         let is_news =
             self.told.len() < REMEMBERED && !self.told.iter().any(|told| told == cause) && is_news(cause, now);
+        let loop_name = self.what;
         if is_news {
-            warn!(loop_name = self.what, %error, "failed, trying again");
+            event!(name: "retry.failed", target: "millstream::retry", Level::WARN, loop_name, error, "failed, trying again");
             self.told.push(cause.to_owned());
             self.owes_relief = true;
         } else {
-            debug!(loop_name = self.what, %error, "failed again");
+            event!(name: "retry.failed_again", target: "millstream::retry", Level::DEBUG, loop_name, error, "failed again");
         }
         is_news
     }
@@ -72,7 +73,8 @@ impl Retry {
     pub fn worked(&mut self) {
         self.pause = FIRST;
         if std::mem::take(&mut self.owes_relief) {
-            info!(loop_name = self.what, "works again");
+            let loop_name = self.what;
+            event!(name: "retry.worked", target: "millstream::retry", Level::INFO, loop_name, "works again");
         }
     }
 }

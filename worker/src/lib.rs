@@ -40,6 +40,8 @@ mod attempt_log;
 mod call;
 mod clock;
 mod context;
+#[cfg(test)]
+mod documented;
 mod engine;
 mod error;
 mod events;
@@ -48,6 +50,8 @@ mod handler;
 mod health;
 pub mod layers;
 mod reports;
+#[cfg(feature = "metrics")]
+mod measures;
 mod settings;
 mod shutdown;
 mod worker;
@@ -57,5 +61,7 @@ pub use context::Context;
 pub use error::Error;
 pub use failure::{Failure, Result};
 pub use health::{Backlog, CheckHealth, Doing, Health, Liveness, Phase, QueueHealth, RedisHealth, Report};
+#[cfg(feature = "metrics")]
+pub use measures::{JOBS_BUCKETS, SECONDS_BUCKETS, describe_metrics, metrics_layer};
 pub use settings::Priorities;
 pub use worker::Worker;

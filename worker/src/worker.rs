@@ -15,11 +15,11 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::info;
 
 use crate::{
     Call, Context, Error, Failure, Result, Returned, Route,
     engine::{Beats, Process, Queue},
+    events,
     handler::{Handler, Handlers},
     health::{Health, Pulse},
     settings::{Priorities, Settings},
@@ -196,7 +196,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let stop = shutdown.clone();
         let listening = tokio::spawn(async move {
             signals.next().await;
-            info!("stopping: running jobs may finish; signal again to hand them back at once");
+            events::shutdown_asked();
             stop.stop();
             signals.next().await;
             stop.hurry();

@@ -11,10 +11,9 @@ use std::{
 
 use millstream_queue::Retry;
 use redis::{Connection, RedisError};
-use tracing::{error, info, warn};
 
 use super::{hands::Hands, lease::Lease, scripts};
-use crate::{clock::since_boot, health::Pulse, settings::Settings};
+use crate::{clock::since_boot, events, health::Pulse, settings::Settings};
 
 /// How long a beat may take before its connection is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -113,7 +112,8 @@ impl Thread {
         }
         let is_hung = self.runtime_seen.1.elapsed() > self.settings.hang && !shared.beaters().is_empty();
         if is_hung {
-            error!(still_for = ?self.runtime_seen.1.elapsed(), "the runtime stands still: no more beats until it moves");
+            let still_ms = self.runtime_seen.1.elapsed().as_millis();
+            events::lease_runtime_still(u64::try_from(still_ms).unwrap_or(u64::MAX));
         }
         !is_hung
     }
@@ -153,13 +153,12 @@ impl Thread {
     fn take_in(&self, shared: &Shared, lease: &Arc<Lease>, answer: Answer) {
         let (is_alive, pending, orphans, fenced, suspects, _) = answer;
         if !is_alive {
-            warn!(queue = lease.queue(), consumer = lease.consumer(), "this consumer was fenced; registering anew");
             lease.end();
             shared.beaters().retain(|beater| !Arc::ptr_eq(&beater.lease, lease));
             return;
         }
         if fenced > 0 {
-            info!(queue = lease.queue(), fenced, "fenced consumers that stood still");
+            events::rescue_fenced(lease.queue(), fenced);
         }
         lease.set_suspects(suspects > 0);
         if orphans > 0 || fenced > 0 {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Process, batch::Finished, hands::Hands, lease::Lease, queue::Queue};
-use crate::health::Doing;
+use crate::{events, health::Doing};
 
 pub(super) struct Epoch<S> {
     pub(super) process: Arc<Process<S>>,
@@ -17,7 +17,7 @@ pub(super) struct Epoch<S> {
     pub(super) servers: Arc<Servers>,
     pub(super) outcomes: mpsc::Sender<Finished>,
     /// Why nothing may be fetched, as the promoter last read the settings: also because it has not read them yet.
-    pub(super) halt: watch::Sender<Option<Doing>>,
+    pub(super) halted: watch::Sender<Option<Doing>>,
     /// The grace period is over: running handlers are cut off.
     pub(super) cut_off: CancellationToken,
 }
@@ -45,6 +45,17 @@ impl<S> Epoch<S> {
     /// Whether the loops of this term should end.
     pub(super) fn is_over(&self) -> bool {
         self.lease.is_fenced() || self.process.shutdown.is_stopping()
+    }
+
+    /// Halts fetching, or lets it go on.
+    pub(super) fn halt(&self, why: Option<Doing>) {
+        let has_changed = self.halted.send_if_modified(|now| std::mem::replace(now, why) != why);
+        match why {
+            _ if !has_changed => {}
+            Some(Doing::Full) => events::fetch_full(self.lease.queue()),
+            Some(_) => events::fetch_paused(self.lease.queue()),
+            None => events::fetch_started(self.lease.queue()),
+        }
     }
 
     /// Makes the lanes' groups again, after someone deleted them.

@@ -8,7 +8,6 @@ use millstream_queue::{
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
-use tracing::{debug, warn};
 
 use super::{
     batch::{Finished, Step},
@@ -22,6 +21,7 @@ use super::{
 use crate::{
     Call, Context,
     clock::now_us,
+    events,
     handler::{Handler, Policy},
     layers,
     reports::{ENDED_REPORTS_KEPT, REPORTS_KEPT, Reporting, Reports, Said},
@@ -71,7 +71,7 @@ async fn run_job<S: Send + Sync + 'static>(
     let finished_us = now_us();
     let limits = limits(policy, &options, times.deadline_ms);
     let decision = decide(&entry, &ending, limits, fastrand::f64(), finished_us / 1000);
-    report(&entry, &decision);
+    report(epoch.lease.queue(), handler.map(|handler| handler.kind), &entry, &decision);
     // Nothing else holds it now, unless a layer kept its call.
     let entry = Arc::unwrap_or_clone(entry);
     let (said, started_us) = (reports.take(), has_started.then_some(started_us));
@@ -120,7 +120,8 @@ async fn release<S>(epoch: &Epoch<S>, unique: &UniqueKey, entry: &Entry) {
         Ok::<i64, millstream_queue::Error>(call.invoke_async(&mut conn).await?)
     };
     if let Err(error) = release.await {
-        warn!(kind = entry.kind, id = %entry.id, %error, "the unique key of a job that starts could not be freed yet");
+        let (queue, id) = (epoch.lease.queue(), entry.id.to_string());
+        events::job_key_kept(queue, &entry.kind, &id, &error.to_string());
     }
 }
 
@@ -131,13 +132,15 @@ fn limits(policy: Option<Policy>, options: &Options, deadline_ms: Option<i64>) -
     Limits { attempts: attempts.max(1), backoff, chosen_backoff, deadline_ms }
 }
 
-fn report(entry: &Entry, decision: &Decision) {
+/// `kind`: that of a handler, so that there are not more of them than handlers.
+fn report(queue: &str, kind: Option<&str>, entry: &Entry, decision: &Decision) {
+    events::job_finished(queue, kind.unwrap_or("unknown"), decision.state.as_str());
     let Some(error) = &decision.error else { return };
-    let (kind, id, attempt, state) = (&entry.kind, entry.id, entry.attempt, decision.state);
-    if state == State::Dead {
-        warn!(kind, %id, attempt, %error, "job is dead");
+    let (kind, id, attempt) = (&entry.kind, entry.id.to_string(), entry.attempt);
+    if decision.state == State::Dead {
+        events::job_dead(queue, kind, &id, attempt, error);
     } else {
-        debug!(kind, %id, attempt, %state, %error, "job did not complete");
+        events::job_incomplete(queue, kind, &id, attempt, decision.state.as_str(), error);
     }
 }
 
@@ -270,7 +273,7 @@ async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry
     };
     let error = malformed.to_string();
     let id = millstream_queue::derived_id(&lane_key, &place.position.to_string());
-    warn!(%id, entry = %place.position, %error, "an entry is no job; it is now among the dead letters");
+    events::job_malformed(epoch.lease.queue(), &id.to_string(), &place.position.to_string(), &error);
     let mut outcome = Vec::new();
     let now = now_us();
     Outcome {

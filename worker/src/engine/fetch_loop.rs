@@ -5,7 +5,6 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 use millstream_queue::{Error, Retry};
 use redis::RedisError;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::warn;
 
 use super::{
     batch::Finished,
@@ -16,7 +15,7 @@ use super::{
     hand_back::give_back,
     hands::Place,
 };
-use crate::{health::Doing, settings::BATCH};
+use crate::{events, health::Doing, settings::BATCH};
 
 /// How often a blocked read is asked to end once the worker stops.
 const NUDGE: Duration = Duration::from_millis(100);
@@ -48,7 +47,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         let epoch = &self.epoch;
         let progress = &epoch.queue.progress;
         let may_start = async {
-            let mut halt = epoch.halt.subscribe();
+            let mut halt = epoch.halted.subscribe();
             let _ = halt.wait_for(|halt| halt.inspect(|why| progress.enter(*why)).is_none()).await;
             progress.enter(Doing::WaitingForLease);
             epoch.lease.fresh_or_fenced().await;
@@ -74,6 +73,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         // while it is pending.
         let catch = self.read(&mut reader, slots).await.inspect_err(|_| self.epoch.lease.ask_for_reread())?;
         self.epoch.queue.progress.read_returned();
+        events::fetch_read(self.epoch.lease.queue(), catch.taken.len());
         // Kept only after a success: after an error the connection may still deliver what nobody waits for.
         self.reader = Some(reader);
         self.retry.worked();
@@ -140,7 +140,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         match catch.refusal {
             Some(Refusal::Fenced) => epoch.lease.end(),
             // Ahead of the promoter's next look at the settings, so that nothing is read and given back meanwhile.
-            Some(Refusal::Paused) => drop(epoch.halt.send_replace(Some(Doing::Paused))),
+            Some(Refusal::Paused) => epoch.halt(Some(Doing::Paused)),
             None => {}
         }
         if catch.refusal.is_some() || epoch.is_over() {
@@ -197,7 +197,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         while let Err(error) = give_back(&self.epoch, &places).await {
             if self.epoch.is_over() {
                 // This consumer reads no more; they stay pending for it until others rescue them.
-                warn!(queue = self.epoch.lease.queue(), %error, "entries could not be handed back");
+                events::fetch_kept(self.epoch.lease.queue(), &error.to_string());
                 return;
             }
             retry.failed(&error).await;
@@ -205,7 +205,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     async fn acknowledge_gone(&self, gone: &[Place]) {
-        warn!(queue = self.epoch.lease.queue(), count = gone.len(), "jobs were deleted while they were handed out");
+        events::fetch_gone(self.epoch.lease.queue(), gone.len());
         let Ok(mut conn) = self.epoch.process.client.connection().await else { return };
         for place in gone {
             let mut ack = redis::cmd("XACK");

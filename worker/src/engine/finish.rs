@@ -1,6 +1,6 @@
 //! Telling Redis what has ended. While one finish is on its way the next runs gather, so batches grow with the load.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use millstream_queue::{Client, Dedicated, Error, Retry};
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use super::{
     hands::Hands,
     lease::Lease,
 };
-use crate::settings::BATCH;
+use crate::{events, settings::BATCH};
 
 /// The finisher of one consumer: strictly one finish after another, each numbered, so that one whose reply was lost can be
 /// sent again.
@@ -50,11 +50,14 @@ impl Finisher {
     /// Sends a batch until it is confirmed, or refused for good.
     async fn finish(&mut self, batch: Batch) {
         self.number += 1;
+        let start = Instant::now();
         while !self.lease.is_fenced() {
             match self.send(&batch).await {
                 Ok(Answer::Applied) => {
                     self.retry.worked();
                     self.hands.release(batch.places());
+                    let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    events::finish_confirmed(self.lease.queue(), batch.places().count(), took_us);
                     return;
                 }
                 Ok(Answer::Fenced) => self.lease.end(),

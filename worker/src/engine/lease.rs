@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::observer::Observer;
-use crate::{clock::since_boot, settings::Settings};
+use crate::{clock::since_boot, events, settings::Settings};
 
 /// A consumer of one queue under a fresh name, and whether others may think it dead.
 pub(crate) struct Lease {
@@ -26,6 +26,8 @@ pub(crate) struct Lease {
     confirmed_ms: AtomicU64,
     lost: CancellationToken,
     fenced: CancellationToken,
+    /// The end was told of.
+    has_ended: AtomicBool,
     /// A beat was confirmed, or the lease ended.
     beaten: Notify,
     /// Someone died, or left entries behind.
@@ -47,6 +49,7 @@ impl Lease {
             confirmed_ms: AtomicU64::new(millis(since_boot())),
             lost: CancellationToken::new(),
             fenced: CancellationToken::new(),
+            has_ended: AtomicBool::new(false),
             beaten: Notify::new(),
             orphans: Notify::new(),
             reread: AtomicBool::new(false),
@@ -75,6 +78,9 @@ impl Lease {
 
     /// Notes that the server no longer knows this consumer.
     pub(super) fn end(&self) {
+        if !self.has_ended.swap(true, Ordering::AcqRel) {
+            events::lease_fenced(&self.queue, &self.consumer);
+        }
         self.lost.cancel();
         self.fenced.cancel();
         self.beaten.notify_waiters();

@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use millstream_queue::{Error, Overflow, Retry, Signal, Signals, UNRECORDED_LIMIT};
-use tracing::warn;
 
 use super::{epoch::Epoch, scripts};
-use crate::health::Doing;
+use crate::{events, health::Doing};
 
 /// Due jobs moved by one script.
 const MOST: usize = 200;
@@ -22,7 +21,7 @@ pub(super) async fn run<S>(epoch: Arc<Epoch<S>>, mut signals: Signals) {
     while !epoch.is_over() {
         epoch.process.beats.runtime_is_alive();
         match promote(&epoch).await {
-            Ok((moved, _, _)) if moved == MOST => {} // more may be due
+            Ok((MOST, _, _)) => {} // more may be due
             Ok((_, next_due_ms, settings)) => {
                 retry.worked();
                 obey(&epoch, &Control::read(&settings));
@@ -74,15 +73,16 @@ fn obey<S>(epoch: &Epoch<S>, control: &Control) {
         Control { is_full: true, .. } => Some(Doing::Full),
         _ => None,
     };
-    let has_changed = epoch.halt.send_if_modified(|now| std::mem::replace(now, halt) != halt);
-    if has_changed && control.is_full {
-        warn!(queue = epoch.lease.queue(), "no recorder takes the outcomes: fetching pauses until one has caught up");
-    }
+    epoch.halt(halt);
 }
 
 async fn promote<S>(epoch: &Epoch<S>) -> Result<Look, Error> {
     let mut conn = epoch.process.client.connection().await?;
-    Ok(scripts::promote(epoch.lease.keys(), MOST).invoke_async(&mut conn).await?)
+    let look: Look = scripts::promote(epoch.lease.keys(), MOST).invoke_async(&mut conn).await?;
+    if look.0 > 0 {
+        events::promote_moved(epoch.lease.queue(), look.0);
+    }
+    Ok(look)
 }
 
 #[cfg(test)]

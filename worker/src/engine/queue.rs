@@ -12,7 +12,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{
     Process, cancel,
@@ -25,6 +24,7 @@ use super::{
     promote, rescue, scripts,
 };
 use crate::{
+    events,
     health::{Doing, Progress},
     settings::BATCH,
 };
@@ -67,7 +67,10 @@ impl Queue {
         while !process.shutdown.is_stopping() {
             let lease = Arc::new(Lease::new(&process.client, &self.name, process.settings));
             match self.try_register(process, &lease).await {
-                Ok(()) => return Some(lease),
+                Ok(()) => {
+                    events::lease_registered(&self.name, lease.consumer());
+                    return Some(lease);
+                }
                 Err(error) => retry.failed(&error).await,
             }
         }
@@ -80,7 +83,7 @@ impl Queue {
         let registry = keys::queues(process.client.namespace());
         // At maxmemory this is refused, and yet the worker must start, for it is what frees memory.
         if let Err(error) = redis::cmd("SADD").arg(registry).arg(&self.name).exec_async(&mut conn).await {
-            warn!(queue = self.name, %error, "the queue could not be entered into the registry of queues");
+            events::lease_unlisted(&self.name, &error.to_string());
         }
         Ok(())
     }
@@ -99,7 +102,7 @@ impl Queue {
             hands: hands.clone(),
             servers,
             outcomes,
-            halt: watch::Sender::new(Some(Doing::ReadingSettings)),
+            halted: watch::Sender::new(Some(Doing::ReadingSettings)),
             cut_off: CancellationToken::new(),
         });
         let mut finishing = tokio::spawn(finisher.run());
@@ -133,14 +136,14 @@ impl Queue {
 async fn promote_from_signals<S>(epoch: Arc<Epoch<S>>) {
     match epoch.process.client.signals(epoch.lease.queue()).await {
         Ok(signals) => promote::run(epoch, signals).await,
-        Err(error) => warn!(queue = epoch.lease.queue(), %error, "no delayed job of this queue will run here"),
+        Err(error) => events::fetch_deaf(epoch.lease.queue(), &error.to_string()),
     }
 }
 
 async fn cancel_from_signals<S>(epoch: Arc<Epoch<S>>) {
     match epoch.process.client.signals(epoch.lease.queue()).await {
         Ok(signals) => cancel::run(epoch, signals).await,
-        Err(error) => warn!(queue = epoch.lease.queue(), %error, "no running job of this queue can be cancelled here"),
+        Err(error) => events::fetch_deaf(epoch.lease.queue(), &error.to_string()),
     }
 }
 
@@ -161,14 +164,14 @@ async fn drain<S>(epoch: &Arc<Epoch<S>>) {
     process.was_cut_off.store(true, Ordering::Relaxed);
     epoch.cut_off.cancel();
     if timeout(LAST_WORDS, slots.acquire_many(all)).await.is_ok() {
-        info!(queue = epoch.lease.queue(), "the grace period is over: running jobs were handed back");
+        events::shutdown_handed_back(epoch.lease.queue());
         return;
     }
     let running = all as usize - slots.available_permits();
     let held = epoch.hands.places();
-    warn!(queue = epoch.lease.queue(), running, "handlers block and can't be cut off; their jobs are handed back");
+    events::shutdown_blocked(epoch.lease.queue(), running);
     if let Err(error) = hand_back::give_back(epoch, &held).await {
-        warn!(queue = epoch.lease.queue(), %error, "jobs could not be handed back; other workers will rescue them");
+        events::shutdown_left_behind(epoch.lease.queue(), &error.to_string());
     }
 }
 
@@ -184,6 +187,6 @@ async fn leave(client: &millstream_queue::Client, lease: &Lease) {
         Ok::<_, Error>(())
     };
     if let Ok(Err(error)) = timeout(LAST_WORDS, leave).await {
-        warn!(queue = lease.queue(), %error, "could not leave; other workers will notice");
+        events::lease_not_left(lease.queue(), &error.to_string());
     }
 }

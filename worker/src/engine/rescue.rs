@@ -4,12 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use millstream_queue::{Error, Lane, Retry, keys::WORKERS};
 use redis::aio::ConnectionLike;
-use tracing::info;
 
 use super::{
     epoch::Epoch,
     scripts::{self, Requeue},
 };
+use crate::events;
 
 /// Entries per script: 100 take Redis about 2 ms.
 const MOST: usize = 100;
@@ -40,7 +40,7 @@ async fn rescue<S>(epoch: &Epoch<S>) -> Result<(), Error> {
         }
         let _: i64 = scripts::forget(epoch.lease.keys(), &consumer).invoke_async(&mut conn).await?;
         if rescued > 0 {
-            info!(queue = epoch.lease.queue(), consumer, rescued, "put back the jobs of a dead consumer");
+            events::rescue_requeued(epoch.lease.queue(), &consumer, rescued);
         }
     }
     Ok(())
