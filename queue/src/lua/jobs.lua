@@ -38,12 +38,12 @@ local function derived_id(lane_key, stream_id)
 end
 
 -- Whether the client can read an entry as a job. What it can't read would make a whole pack of outcomes unreadable.
-local X4 = '%x%x%x%x'
+local X4, MOST = '%x%x%x%x', 4294967295
 local UUID = '^' .. X4 .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. '%-?' .. X4 .. X4 .. X4 .. '$'
 local function is_job(job)
-  for name, most in pairs({ v = 4294967295, n = 4294967295, run = 4294967295, crash = 4294967295, at = 999999999999999 }) do
+  for name, digits in pairs({ v = 10, n = 10, run = 10, crash = 10, at = 15 }) do
     local value = job[name] and tostring(job[name])
-    if value and (not string.match(value, '^%d+$') or tonumber(value) > most) then
+    if value and (#value > digits or not string.match(value, '^%d+$') or digits == 10 and tonumber(value) > MOST) then
       return false
     end
   end

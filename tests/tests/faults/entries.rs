@@ -102,3 +102,56 @@ async fn an_entry_whose_worker_dies_ends_once_however_odd_it_is() {
     }
     complains_in_bounds(&survivor);
 }
+
+/// Lua expressions for what may wait in place of a packed job.
+const NO_PACKED_JOBS: [&str; 18] = [
+    "''",
+    "'garbage'",
+    "'\\193'",
+    "'\\159\\1'", // an array of fifteen that ends after the first
+    "cmsgpack.pack({})",
+    "cmsgpack.pack(7)",
+    "cmsgpack.pack({ kind = 'probe', body = '{}' })",
+    "cmsgpack.pack({ 1 })",
+    "cmsgpack.pack({ 1, 'kind' })",
+    "cmsgpack.pack({ 1, 'kind', 'probe', 'body' })",
+    "cmsgpack.pack({ 4, 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ -1, 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ -8, 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ 1.5, 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ 'high', 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ 1e300, 'kind', 'probe', 'body', '{}' })",
+    "cmsgpack.pack({ 1, 'kind', 'probe', 'body', { 1, 2 } })",
+    "cmsgpack.pack({ 1, 'kind', 'probe', 'body', true })",
+];
+
+#[tokio::test]
+async fn what_waits_and_is_no_packed_job_is_a_dead_letter_and_keeps_no_other_waiting() {
+    let redis = Redis::start().await.unwrap();
+    let client = probe::client(&redis.url()).await;
+    let operator = Operator::of(&redis).await;
+    let keys = client.keys(QUEUE);
+    let mut packed = Vec::new();
+    for (index, expression) in NO_PACKED_JOBS.iter().enumerate() {
+        let script = format!(
+            "local packed = {expression}
+            redis.call('HSET', KEYS[2], ARGV[1], packed)
+            redis.call('ZADD', KEYS[1], {index}, ARGV[1])
+            return packed"
+        );
+        let id = format!("no packed job {index}");
+        let bytes: Vec<u8> = operator.ask(&["EVAL", &script, "2", &keys.later(), &keys.later_jobs(), &id]).await;
+        packed.push((id, bytes));
+    }
+    let id = client.push(probe("behind them", Act::Quiet)).after(std::time::Duration::from_millis(1)).await.unwrap();
+    let process = worker(&redis, &client, &[]).await;
+
+    let outcome = Outcomes::of(&client).next().await;
+    assert_eq!((outcome.id, outcome.state), (id, State::Completed));
+    for (id, bytes) in packed {
+        let letter = dead_letter(&client, &id).await.unwrap_or_else(|| panic!("{id} was lost"));
+        assert!(holds(&letter, &[b"error", &bytes]), "{id}: {}", String::from_utf8_lossy(&letter));
+    }
+    complains_in_bounds(&process);
+    assert_empty(&client).await;
+}

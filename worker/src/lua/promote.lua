@@ -9,19 +9,29 @@ local FIRST_LANE, prefix = 8, ARGV[2]
 local asked_to_cancel = redis.call('EXISTS', cancel) == 1
 local cancellations = {}
 
+-- What some other program packed may be anything, and one such job must not keep all others waiting.
+local function append(list)
+  local lane = type(list) == 'table' and tonumber(list[1]) or -1
+  local lane_key = lane >= 0 and KEYS[FIRST_LANE + lane]
+  if not lane_key or #list < 3 or #list > 1000 then
+    return nil
+  end
+  local is_appended, entry = pcall(redis.call, 'XADD', lane_key, '*', unpack(list, 2))
+  return is_appended and entry or nil
+end
+
 local function promote(id, packed)
   local is_packed, list = pcall(cmsgpack.unpack, packed)
-  local lane_key = is_packed and type(list) == 'table' and KEYS[FIRST_LANE + (tonumber(list[1]) or #KEYS)]
-  if not lane_key or #list < 3 then
+  if asked_to_cancel and is_packed and type(list) == 'table' and redis.call('ZSCORE', cancel, id) then
+    cancellations[#cancellations + 1] = cancelled(prefix, fields_of(list, 2), list[1], '')
+    return
+  end
+  local entry = is_packed and append(list)
+  if not entry then
     redis.call('HSET', dead_jobs, id, cmsgpack.pack({ 1, 'error', 'what waited is no packed job', 'body', packed }))
     redis.call('ZADD', dead, string.format('%.0f', now), id)
-  elseif asked_to_cancel and redis.call('ZSCORE', cancel, id) then
-    cancellations[#cancellations + 1] = cancelled(prefix, fields_of(list, 2), list[1], '')
-  else
-    local entry = redis.call('XADD', lane_key, '*', unpack(list, 2))
-    if string.find(packed, '"unique"', 1, true) then
-      unique_moved(prefix, fields_of(list, 2), list[1] .. ' ' .. entry, 0)
-    end
+  elseif string.find(packed, '"unique"', 1, true) then
+    unique_moved(prefix, fields_of(list, 2), list[1] .. ' ' .. entry, 0)
   end
 end
 
