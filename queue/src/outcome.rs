@@ -10,7 +10,7 @@ use crate::{Error, Progress, keys::Lane, msgpack, msgpack::Reader};
 /// Number of values in each outcome's array.
 const VALUES: u32 = 17;
 /// Number of values in the array of an outcome that has any of those added later.
-const MORE_VALUES: u32 = 21;
+const MORE_VALUES: u32 = 22;
 
 /// How one run of a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Outcome {
     pub log: Option<String>,
     /// How far the handler last said to be.
     pub progress: Option<Progress>,
+    /// The dead job whose next life this is.
+    pub of: Option<Uuid>,
 }
 
 /// How a run of a job ended. The numbers are the wire's.
@@ -138,8 +140,11 @@ impl Outcome {
     /// Appends the packed outcome: a MessagePack array in the order of the fields. A pack is such arrays one after
     /// another, so that a script can leave some out by cutting the bytes.
     pub fn pack_into(&self, out: &mut Vec<u8>) {
-        let has_more =
-            !self.tags.is_empty() || self.traceparent.is_some() || self.log.is_some() || self.progress.is_some();
+        let has_more = !self.tags.is_empty()
+            || self.traceparent.is_some()
+            || self.log.is_some()
+            || self.progress.is_some()
+            || self.of.is_some();
         msgpack::array(out, if has_more { MORE_VALUES } else { VALUES });
         msgpack::text(out, self.id.as_bytes());
         msgpack::text(out, self.kind.as_bytes());
@@ -163,6 +168,7 @@ impl Outcome {
             msgpack::optional_text(out, self.traceparent.as_deref().map(str::as_bytes));
             msgpack::optional_text(out, self.log.as_deref().map(str::as_bytes));
             msgpack::optional_text(out, self.progress.as_ref().map(Progress::to_json).as_deref().map(str::as_bytes));
+            msgpack::optional_text(out, self.of.as_ref().map(|of| &of.as_bytes()[..]));
         }
     }
 
@@ -211,6 +217,7 @@ impl Outcome {
             traceparent: None,
             log: None,
             progress: None,
+            of: None,
         };
         // One by one: a writer may know some of them and not yet the others.
         for index in VALUES..values {
@@ -219,6 +226,7 @@ impl Outcome {
                 18 => outcome.traceparent = reader.optional_bytes()?.map(text),
                 19 => outcome.log = reader.optional_bytes()?.map(text),
                 20 => outcome.progress = read_json(reader)?,
+                21 => outcome.of = reader.optional_bytes()?.and_then(|id| read_id(id).ok()),
                 _ => reader.skip()?,
             }
         }
@@ -271,12 +279,14 @@ mod tests {
             id: u128, kind in "[a-z]{1,9}", run: u32, state in 0..9_usize, enqueued_ms: i64, started_us: Option<i64>,
             error: Option<String>, payload: Option<Vec<u8>>, next_ms: Option<i64>, copies in 1..5_usize,
             tags: Vec<String>, traceparent: Option<String>, log: Option<String>, progress: Option<(u64, u64, String)>,
+            of: Option<u128>,
         ) {
             let progress = progress.map(|(done, total, note)| Progress::new(done, total, note));
             let outcome = Outcome {
                 id: Uuid::from_u128(id), kind, lane: Lane::Low, version: 1, run, attempt: 2, crash: 0,
                 state: State::ALL[state], enqueued_ms, started_us, finished_us: -1, worker: "w".into(), error,
                 payload, content_type: None, result: None, next_ms, tags, traceparent, log, progress,
+                of: of.map(Uuid::from_u128),
             };
             let mut pack = Vec::new();
             for _ in 0..copies {

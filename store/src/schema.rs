@@ -29,6 +29,7 @@ diesel::table! {
         tags -> Nullable<DbJson>,
         trace_id -> Nullable<Text>,
         progress -> Nullable<DbJson>,
+        revived_from -> Nullable<DbUuid>,
     }
 }
 

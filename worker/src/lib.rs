@@ -49,9 +49,9 @@ mod failure;
 mod handler;
 mod health;
 pub mod layers;
-mod reports;
 #[cfg(feature = "metrics")]
 mod measures;
+mod reports;
 mod settings;
 mod shutdown;
 mod worker;

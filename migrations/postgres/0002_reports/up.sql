@@ -2,7 +2,10 @@
 ALTER TABLE millstream_jobs
     ADD COLUMN tags jsonb,
     ADD COLUMN trace_id text COLLATE "C",
-    ADD COLUMN progress jsonb;
+    ADD COLUMN progress jsonb,
+    ADD COLUMN revived_from uuid;
+
+CREATE INDEX millstream_jobs_revived_from ON millstream_jobs (revived_from) WHERE revived_from IS NOT NULL;
 
 ALTER TABLE millstream_attempts
     ADD COLUMN log text COLLATE "C",

@@ -2,6 +2,9 @@
 ALTER TABLE millstream_jobs ADD COLUMN tags TEXT;
 ALTER TABLE millstream_jobs ADD COLUMN trace_id TEXT;
 ALTER TABLE millstream_jobs ADD COLUMN progress TEXT;
+ALTER TABLE millstream_jobs ADD COLUMN revived_from BLOB;
+
+CREATE INDEX millstream_jobs_revived_from ON millstream_jobs (revived_from) WHERE revived_from IS NOT NULL;
 
 ALTER TABLE millstream_attempts ADD COLUMN log TEXT;
 ALTER TABLE millstream_attempts ADD COLUMN progress TEXT;

@@ -60,13 +60,15 @@ local function option(job, name)
 end
 
 -- The packed outcome of a run that no worker reports: a MessagePack array of 17 (\220\0\17) whose absent values are nil
--- (\192), which cmsgpack leaves out of tables; of 21 where the job has tags or a trace.
+-- (\192), which cmsgpack leaves out of tables; of 22 where the job has tags, a trace, or had a life before.
 local function outcome(job, lane, state, reason, worker, payload)
-  local length, more, tags = '\17', '', option(job, 'tags')
+  local length, more, tags, of = '\17', '', option(job, 'tags'), option(job, 'of')
   tags = type(tags) == 'table' and #tags > 0 and cjson.encode(tags)
-  if tags or job.tp then
-    length = '\21'
-    more = (tags and cmsgpack.pack(tags) or '\192') .. (job.tp and cmsgpack.pack(job.tp) or '\192') .. '\192\192'
+  of = type(of) == 'string' and of
+  if tags or job.tp or of then
+    length = '\22'
+    more = (tags and cmsgpack.pack(tags) or '\192') .. (job.tp and cmsgpack.pack(job.tp) or '\192') .. '\192\192' ..
+      (of and cmsgpack.pack(of) or '\192')
   end
   return '\220\0' .. length .. cmsgpack.pack(job.id, job.kind, lane, tonumber(job.v or 1), tonumber(job.run or 1),
     tonumber(job.n or 1), tonumber(job.crash or 0), state, tonumber(job.at or now)) .. '\192' ..

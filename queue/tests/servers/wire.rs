@@ -77,6 +77,7 @@ fn outcome(vector: &Vector) -> Outcome {
         traceparent: vector.get("traceparent").map(str::to_owned),
         log: vector.get("log").map(str::to_owned),
         progress: vector.get("progress").map(|json| Progress::parse(json).expect("progress")),
+        of: vector.get("of").map(|id| id.parse().expect("a UUID")),
     }
 }
 

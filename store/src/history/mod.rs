@@ -54,6 +54,7 @@ struct Filter {
     until: Option<DateTime<Utc>>,
     error: Option<String>,
     tag: Option<String>,
+    revived_from: Option<Uuid>,
 }
 
 impl History {
@@ -117,6 +118,12 @@ impl History {
     /// Jobs that were pushed with this tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.filter.tag = Some(fit::name(tag.into()));
+        self
+    }
+
+    /// The lives that a dead job was given after its death.
+    pub fn revived_from(mut self, dead: Uuid) -> Self {
+        self.filter.revived_from = Some(dead);
         self
     }
 

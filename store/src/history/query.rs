@@ -51,6 +51,9 @@ macro_rules! narrowed {
         if let Some(tag) = filter.tag {
             query = query.filter(jobs::id.eq_any(tags::table.filter(tags::tag.eq(tag)).select(tags::job_id)));
         }
+        if let Some(dead) = filter.revived_from {
+            query = query.filter(jobs::revived_from.eq(Id(dead)));
+        }
         query
     }};
 }

@@ -59,6 +59,8 @@ pub struct JobRecord {
     pub trace_id: Option<String>,
     /// How far the run's handler last said to be.
     pub progress: Option<Progress>,
+    /// The dead job whose next life it is; [`revived_from`](super::History::revived_from) looks the other way.
+    pub revived_from: Option<Uuid>,
     payload: Option<Vec<u8>>,
     result: Option<Vec<u8>>,
 }
@@ -159,6 +161,7 @@ pub(super) struct JobRow {
     tags: Option<JsonText>,
     trace_id: Option<String>,
     progress: Option<JsonText>,
+    revived_from: Option<Uuid>,
 }
 
 /// A row of `millstream_attempts`.
@@ -205,6 +208,7 @@ impl TryFrom<JobRow> for JobRecord {
             tags: tags(id, row.tags)?,
             trace_id: row.trace_id,
             progress: progress(id, row.progress)?,
+            revived_from: row.revived_from,
             payload: document(row.payload, row.payload_raw),
             result: document(row.result, row.result_raw),
         })

@@ -18,7 +18,7 @@ const TAGS: &str = include_str!("postgres/tags.sql");
 const LATE: &str = include_str!("postgres/late.sql");
 
 /// The columns of the staging table in order.
-const COLUMNS: [Type; 26] = [
+const COLUMNS: [Type; 27] = [
     Type::UUID,
     Type::TEXT,
     Type::TEXT,
@@ -44,6 +44,7 @@ const COLUMNS: [Type; 26] = [
     Type::TEXT,
     Type::TEXT,
     Type::TEXT,
+    Type::UUID,
     Type::BOOL,
 ];
 
@@ -97,6 +98,7 @@ async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_p
             &trace_id,
             &row.log,
             &row.progress,
+            &row.revived_from,
             &row.head,
         ];
         writer.as_mut().write(&values).await?;

@@ -68,6 +68,7 @@ impl Rejected {
             traceparent: row.traceparent,
             log: row.log,
             progress: row.progress.as_deref().and_then(Progress::parse),
+            of: row.revived_from,
         };
         outcome.pack_into(&mut body);
         Self { queue: row.queue.to_string(), entry: row.entry.to_string(), job: Some(row.id), reason, body }

@@ -37,6 +37,8 @@ pub(super) struct Row {
     pub(super) log: Option<String>,
     /// JSON object.
     pub(super) progress: Option<String>,
+    /// The dead job whose next life it is.
+    pub(super) revived_from: Option<Uuid>,
     /// Whether it speaks for its job.
     pub(super) head: bool,
     /// Which stream entry it came in.
@@ -71,6 +73,7 @@ impl Row {
             traceparent: outcome.traceparent.map(fit::text),
             log: outcome.log.map(fit::text),
             progress: outcome.progress.map(fit::progress),
+            revived_from: outcome.of,
             head: false,
             entry: entry.clone(),
         }

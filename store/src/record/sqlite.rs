@@ -167,5 +167,6 @@ fn job<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
         Some(id) => values.add::<Text, _>(id)?,
         None => values.add::<Nullable<Text>, _>(&None::<String>)?,
     }
-    values.add::<Nullable<Text>, _>(&row.progress)
+    values.add::<Nullable<Text>, _>(&row.progress)?;
+    values.add::<Nullable<DbUuid>, _>(&row.revived_from)
 }

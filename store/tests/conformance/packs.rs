@@ -35,6 +35,7 @@ pub(crate) fn outcome(id: u128) -> Outcome {
         traceparent: None,
         log: None,
         progress: None,
+        of: None,
     }
 }
 

@@ -64,6 +64,16 @@ on_both! {
         assert_eq!(store.history().tag("b").kind("resize").state(State::Completed).count().await.expect("a count"), 2);
     }
 
+    async fn the_lives_of_a_dead_job_are_found_by_its_id(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let dead = Uuid::from_u128(1);
+        let revived = Outcome { of: Some(dead), ..run(2, 1, State::Completed) };
+        queue.finish(&[run(1, 1, State::Dead), revived, run(3, 1, State::Completed)]).await;
+        queue.record_into(&store).await;
+        let lives = store.history().revived_from(dead).await.expect("a page").rows;
+        assert_eq!(lives.iter().map(|job| (job.id, job.revived_from)).collect::<Vec<_>>(), [(Uuid::from_u128(2), Some(dead))]);
+    }
+
     async fn tags_that_only_one_run_tells_are_kept_whatever_the_order(database: Database) {
         let (store, queue) = (database.migrated().await, Queue::new().await);
         // A script that ends a job tells neither tags nor trace; the run that does may be recorded before, with, or after it.

@@ -52,9 +52,9 @@ impl Step {
         Self { to: "dead", number: 0, packed }
     }
 
-    /// The job is over and holds this unique key.
-    pub(super) fn free(unique_key: String) -> Self {
-        Self { to: "free", number: 0, packed: unique_key.into_bytes() }
+    /// The job is over: its unique key, if it holds one, is free, and requests to cancel it are void.
+    pub(super) fn over(unique_key: Option<String>) -> Self {
+        Self { to: "over", number: 0, packed: unique_key.unwrap_or_default().into_bytes() }
     }
 
     /// Fields of the job's hash, which lives on for `kept`.

@@ -176,9 +176,11 @@ impl Run {
     /// The move that the job makes, as its next run will read it.
     fn step(&mut self) -> Option<Step> {
         if self.decision.next == Next::Gone {
-            let is_completed = self.decision.state == State::Completed;
-            let freed = self.options.unique.take().filter(|unique| !is_completed || unique.until != Until::Time);
-            return freed.map(|unique| Step::free(unique.key));
+            let state = self.decision.state;
+            let unique = self.options.unique.take();
+            let freed = unique.filter(|unique| state != State::Completed || unique.until != Until::Time);
+            let is_needed = freed.is_some() || state == State::Cancelled;
+            return is_needed.then(|| Step::over(freed.map(|unique| unique.key)));
         }
         let before = (self.entry.attempt, self.entry.run);
         let is_dead = self.decision.next == Next::Dead;
@@ -257,6 +259,7 @@ impl Run {
             traceparent: self.entry.traceparent.take(),
             log: std::mem::take(&mut self.said.log).into_text(),
             progress: self.said.progress.take(),
+            of: self.options.of,
         }
     }
 }
@@ -298,6 +301,7 @@ async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry
         traceparent: None,
         log: None,
         progress: None,
+        of: None,
     }
     .pack_into(&mut outcome);
     let step = Some(Step::dead(Stored::pack_malformed(place.lane, &raw, &error)));

@@ -6,7 +6,7 @@
 --       outcome of each entry ends, by commas), job ids by commas where the finish must be careful, else empty,
 --       number of entries in each of the four lanes, their ids in the order of the lanes,
 --       then per move: index of its entry, 'ready' | 'later' | 'dead', job id, lane number or delay in ms, packed job;
---       or: index, 'free', job id, '', its unique key;
+--       or: index, 'over', job id, '', its unique key or '';
 --       or for the job's hash: index, 'report' (if there is one) | 'result' (those who wait are told), job
 --       id, ms for which it lives on, packed fields (`state` first where the job has ended)
 -- returns 'OK', or 'FENCED' when the consumer is not alive
@@ -152,9 +152,10 @@ end
 for i = next_id, #ARGV, MOVE_SIZE do
   local index, where, id, number, packed = unpack(ARGV, i, i + MOVE_SIZE - 1)
   if not (missing and missing[tonumber(index)]) then
-    if where == 'free' then
+    if where == 'over' then
+      if asked_to_cancel then redis.call('ZREM', cancel, id) end
       local key = prefix .. 'unique:' .. packed
-      local value = redis.call('GET', key)
+      local value = packed ~= '' and redis.call('GET', key)
       if value and unique_holder(value) == id then redis.call('DEL', key) end
     elseif where == 'report' or where == 'result' then
       to_hash(where, id, number, packed)

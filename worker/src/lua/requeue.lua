@@ -9,7 +9,7 @@
 -- A job that someone asked to cancel is cancelled instead.
 local alive, control, done, dead, dead_jobs, cancel = unpack(KEYS, 1, 6)
 local consumer, group, lane, crashed, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == 'crashed', ARGV[5]
-local SUSPECT, CRASHES, FIRST_LANE, MOST = 3, 3, 7, 4294967295
+local SUSPECT, CRASHES, FIRST_LANE = 3, 3, 7
 local source = KEYS[FIRST_LANE + lane]
 if crashed and redis.call('HEXISTS', alive, consumer) == 1 then
   return -1

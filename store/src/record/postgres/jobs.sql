@@ -2,12 +2,13 @@
 -- never left.
 INSERT INTO millstream_jobs AS old (
     id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, first_started_at, started_at, finished_at,
-    next_at, worker, error, content_type, payload, payload_raw, result, result_raw, tags, trace_id, progress
+    next_at, worker, error, content_type, payload, payload_raw, result, result_raw, tags, trace_id, progress,
+    revived_from
 )
 SELECT
     id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, first_started_at, started_at, finished_at,
     next_at, worker, error, content_type, payload::jsonb, payload_raw, result::jsonb, result_raw,
-    tags::jsonb, trace_id, progress::jsonb
+    tags::jsonb, trace_id, progress::jsonb, revived_from
 FROM millstream_staged
 WHERE head
 ON CONFLICT (id) DO UPDATE SET
@@ -32,6 +33,7 @@ ON CONFLICT (id) DO UPDATE SET
     result_raw = excluded.result_raw,
     tags = coalesce(excluded.tags, old.tags),
     trace_id = coalesce(excluded.trace_id, old.trace_id),
-    progress = excluded.progress
+    progress = excluded.progress,
+    revived_from = excluded.revived_from
 WHERE old.state NOT IN ('completed', 'dead', 'cancelled', 'expired')
     AND (excluded.state IN ('completed', 'dead', 'cancelled', 'expired') OR excluded.run > old.run)

@@ -2,7 +2,8 @@
 -- never left.
 INSERT INTO millstream_jobs AS old (
     id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, first_started_at, started_at, finished_at,
-    next_at, worker, error, content_type, payload, payload_raw, result, result_raw, tags, trace_id, progress
+    next_at, worker, error, content_type, payload, payload_raw, result, result_raw, tags, trace_id, progress,
+    revived_from
 )
 VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
@@ -29,6 +30,7 @@ ON CONFLICT (id) DO UPDATE SET
     result_raw = excluded.result_raw,
     tags = coalesce(excluded.tags, old.tags),
     trace_id = coalesce(excluded.trace_id, old.trace_id),
-    progress = excluded.progress
+    progress = excluded.progress,
+    revived_from = excluded.revived_from
 WHERE old.state NOT IN ('completed', 'dead', 'cancelled', 'expired')
     AND (excluded.state IN ('completed', 'dead', 'cancelled', 'expired') OR excluded.run > old.run)
