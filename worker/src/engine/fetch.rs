@@ -17,6 +17,9 @@ use super::{
 };
 use crate::settings::{BATCH, Settings};
 
+/// What a read brings at most: a batch of each lane.
+pub(super) const MOST: usize = BY_PRIORITY.len() * BATCH;
+
 /// With this many slots a third of them is a good batch: lanes need not be asked one by one.
 const PLENTY: usize = 384;
 
@@ -90,7 +93,7 @@ impl Reader {
     /// hand for a slot.
     pub(super) async fn read(&mut self, slots: usize) -> Result<Catch, RedisError> {
         if slots >= PLENTY || self.lanes_are_empty() {
-            let count = (slots / BY_PRIORITY.len()).max(1);
+            let count = (slots / BY_PRIORITY.len()).clamp(1, BATCH);
             let block_ms = self.block.as_millis() as u64;
             let all = self.send(self.command(count, Some(block_ms), &BY_PRIORITY, ">")).await?;
             self.note(all.len() < count);
@@ -98,7 +101,7 @@ impl Reader {
         }
         let mut all = Catch::default();
         for lane in self.order.next() {
-            let left = slots.saturating_sub(all.len());
+            let left = slots.saturating_sub(all.len()).min(BATCH);
             if left == 0 || all.refusal.is_some() {
                 return Ok(all);
             }

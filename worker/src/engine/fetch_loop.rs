@@ -11,11 +11,11 @@ use super::{
     cancel,
     epoch::Epoch,
     execute::{execute, is_suspect},
-    fetch::{Catch, Reader, Refusal, Taken},
+    fetch::{Catch, MOST, Reader, Refusal, Taken},
     hand_back::give_back,
     hands::Place,
 };
-use crate::{events, health::Doing, settings::BATCH};
+use crate::{events, health::Doing};
 
 /// How often a blocked read is asked to end once the worker stops.
 const NUDGE: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             biased;
             () = epoch.process.shutdown.stopping() => None,
             () = epoch.lease.fenced() => None,
-            () = may_start => Some(epoch.queue.slots.available_permits().clamp(1, BATCH)),
+            () = may_start => Some(epoch.queue.slots.available_permits().clamp(1, MOST)),
         }
     }
 
