@@ -2,7 +2,25 @@
 
 use crate::Error;
 
-/// The current span's traceparent; none where spans are not traced.
+/// The traceparent of the current span, and so of what is pushed inside of it; none where spans are not traced: outside of
+/// one, without an OpenTelemetry layer, or without the feature `opentelemetry`.
+#[cfg(feature = "opentelemetry")]
+pub fn current_traceparent() -> Option<String> {
+    use opentelemetry::{Context, trace::TraceContextExt};
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    let mut context = tracing::Span::current().context();
+    if !context.has_active_span() {
+        context = Context::current(); // of a program that uses OpenTelemetry's own spans
+    }
+    let span = context.span();
+    let span = span.span_context();
+    let flags = span.trace_flags().to_u8() & 1; // the one that says whether the trace is kept
+    span.is_valid().then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+}
+
+/// The traceparent of the current span, and so of what is pushed inside of it: none without the feature `opentelemetry`.
+#[cfg(not(feature = "opentelemetry"))]
 pub fn current_traceparent() -> Option<String> {
     None
 }
@@ -41,6 +59,29 @@ fn broken_rule(value: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "opentelemetry")]
+    #[test]
+    fn the_current_traceparent_is_that_of_the_innermost_span() {
+        use opentelemetry::trace::{TraceContextExt, TracerProvider};
+        use tracing_opentelemetry::OpenTelemetrySpanExt;
+        use tracing_subscriber::layer::SubscriberExt;
+
+        let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        assert_eq!(current_traceparent(), None, "outside of a span");
+        let outer = tracing::info_span!("outer").entered();
+        let inner = tracing::info_span!("inner").entered();
+        let context = inner.context();
+        let (span, trace) = (context.span().span_context().span_id(), context.span().span_context().trace_id());
+        let traceparent = current_traceparent().expect("inside of a span");
+        assert_eq!(traceparent, format!("00-{trace}-{span}-01"));
+        assert_eq!(check(traceparent.clone()).expect("well-formed"), traceparent);
+        drop(inner);
+        assert_ne!(current_traceparent(), Some(traceparent));
+        drop(outer);
+    }
 
     #[test]
     fn a_traceparent_is_held_against_the_standard() {

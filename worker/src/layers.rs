@@ -25,7 +25,7 @@ mod trace;
 pub use catch_panic::{CatchPanic, Catching, CatchingFuture};
 pub use events::{Events, Telling, TellingFuture};
 pub use timeout::{Limited, LimitedFuture, Timeout};
-pub use trace::{Trace, Traced};
+pub use trace::{Trace, Traced, TracedFuture};
 
 use tower_layer::Layer;
 
