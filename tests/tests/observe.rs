@@ -90,8 +90,9 @@ fn listen() -> (Told, PrometheusHandle) {
 }
 
 /// Events of troubles that other tests make, or none can at will.
-const RARE: [&str; 12] = [
+const RARE: [&str; 13] = [
     "job.key_kept",
+    "job.progress_kept",
     "fetch.gone",
     "fetch.kept",
     "fetch.deaf",

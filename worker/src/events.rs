@@ -46,6 +46,9 @@ events! {
     WARN "millstream::job" "job.key_kept" "the unique key of a job that starts could not be freed yet"
     fn job_key_kept(queue: &str, kind: &str, id: &str, error: &str);
 
+    DEBUG "millstream::job" "job.progress_kept" "progress could not be reported yet"
+    fn job_progress_kept(queue: &str, id: &str, error: &str);
+
     DEBUG "millstream::fetch" "fetch.read" "a read returned"
     fn fetch_read(queue: &str, jobs: usize);
 

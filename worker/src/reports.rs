@@ -9,13 +9,13 @@ use std::{
 };
 
 use millstream_queue::{Client, Progress};
-use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
     Error,
     attempt_log::AttemptLog,
     engine::{Lease, scripts},
+    events,
 };
 
 /// Between two reports of progress, at least: what is said in between waits, the latest wins.
@@ -118,7 +118,7 @@ impl Reports {
         let Some(json) = latest else { return Ok(()) };
         match self.send(desk, "progress", json.as_bytes()).await {
             Err(Error::Queue(error)) => {
-                debug!(id = %desk.id, %error, "progress could not be reported yet");
+                events::job_progress_kept(desk.lease.queue(), &desk.id.to_string(), &error.to_string());
                 Ok(())
             }
             other => other,
