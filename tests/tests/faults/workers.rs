@@ -43,6 +43,7 @@ async fn a_worker_killed_between_effect_and_acknowledgement_costs_exactly_one_du
     client.push(probe("after", Act::Succeed)).await.unwrap();
     says(&survivor, "ended after").await;
     assert_eq!(says_how_often(&survivor, "ended effect").await, 1);
+    assert_eq!(outcomes.next().await.state, State::Completed);
     assert_empty(&client).await;
 }
 
