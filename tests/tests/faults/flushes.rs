@@ -22,8 +22,8 @@ async fn deleting_the_streams_and_everything_under_load_makes_no_hot_loop_and_th
     let operator = Operator::of(&redis).await;
     let lanes = Lane::ALL.map(|lane| client.keys(QUEUE).ready(lane));
     let load = Load::start(&client, 2);
-    for round in 0..6 * scale() {
-        sleep(Duration::from_millis(300)).await;
+    for round in 0..5 * scale() {
+        sleep(Duration::from_millis(700)).await;
         if round % 2 == 0 {
             let delete = [&["DEL".to_owned()], &lanes[..]].concat();
             operator.ask::<()>(&delete).await;
