@@ -154,8 +154,8 @@ impl<S> Context<S> {
     }
 
     fn desk(&self) -> Desk {
-        let (client, lease) = (self.client.clone(), self.lease.clone());
-        Desk { client, lease, id: self.facts.id, run: self.facts.run }
+        let (client, lease, cancel) = (self.client.clone(), self.lease.clone(), self.cancel.clone());
+        Desk { client, lease, cancel, id: self.facts.id, run: self.facts.run }
     }
 }
 

@@ -33,7 +33,8 @@ pub enum Error {
         /// The rule it breaks.
         rule: &'static str,
     },
-    /// A report of a run that is over: its worker was fenced, it timed out or was cut off, or its handler has returned.
+    /// A report of a run that is over: its worker was fenced, it timed out, was cancelled or cut
+    /// off, or its handler has returned.
     #[error("run {run} of the job {id} is over and can't report any more; stop working on it")]
     Over {
         /// The job.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use millstream_queue::{Client, Progress};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -64,6 +65,8 @@ impl Drop for Reporting {
 pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) lease: Arc<Lease>,
+    /// Someone asked to cancel the job.
+    pub(crate) cancel: CancellationToken,
     pub(crate) id: Uuid,
     pub(crate) run: u32,
 }
@@ -154,9 +157,9 @@ impl Reports {
         self.check(desk)
     }
 
-    /// Refuses on the spot once the run is over: fenced, timed out, cut off, or ended.
+    /// Refuses on the spot once the run is over: fenced, timed out, cancelled, cut off, or ended.
     fn check(&self, desk: &Desk) -> Result<(), Error> {
-        if self.is_over.load(Ordering::Acquire) || desk.lease.is_fenced() {
+        if self.is_over.load(Ordering::Acquire) || desk.lease.is_fenced() || desk.cancel.is_cancelled() {
             return Err(Error::Over { id: desk.id, run: desk.run });
         }
         Ok(())

@@ -56,6 +56,8 @@ pub enum Act {
     Abort,
     /// Kills the whole process half-way, and goes on from there the next time.
     Resume,
+    /// Reports from a thread of its own until it is refused; the second run ends at once.
+    ReportUntilRefused,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,6 +114,20 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
             }
             Some(reached) => (cx.app.say)(format!("restored {reached} of {name}")),
         },
+        Act::ReportUntilRefused if cx.run() == 1 => {
+            let (left_behind, runtime, name) = (cx.clone(), tokio::runtime::Handle::current(), name.clone());
+            std::thread::spawn(move || {
+                let refused = loop {
+                    match runtime.block_on(left_behind.progress(1, 2, "the first run")) {
+                        Ok(()) => std::thread::sleep(Duration::from_millis(20)),
+                        Err(error) => break error,
+                    }
+                };
+                (left_behind.app.say)(format!("refused {name}: {refused}"));
+            });
+            std::future::pending().await
+        }
+        Act::ReportUntilRefused => cx.progress(2, 2, "the second run").await?,
     }
     (cx.app.say)(format!("ended {name}"));
     Ok(name)

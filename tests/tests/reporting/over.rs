@@ -1,12 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use millstream_queue::State;
+use millstream_queue::{Progress, State};
+use millstream_tests::shared_redis;
 use millstream_worker::{Context, Error};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    probe::QUEUE,
+    probe::{self, Act, PATIENCE, QUEUE, probe},
     stage::{HOUR, TASK, Task, ask, hash, start},
 };
 
@@ -91,6 +92,49 @@ async fn a_fenced_worker_can_not_report() {
     assert_refused(id, answers.recv().await.unwrap());
     assert_eq!(outcomes.next_end().await.run, 2, "the orphan was rescued");
     assert!(!ask::<bool>(&client, &["HEXISTS", &hash(&client, id), "progress"]).await);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_frozen_worker_that_wakes_can_not_report_over_the_run_that_came_after() {
+    let url = shared_redis().await.unwrap();
+    let client = probe::client(&url).await;
+    let frozen = probe::process(&url, &client, &[]);
+    let id = client.push(probe("stolen", Act::ReportUntilRefused)).keep_result(HOUR).await.unwrap();
+    let first = async { while client.progress(QUEUE, id).await.unwrap().is_none() {} };
+    tokio::time::timeout(PATIENCE, first).await.unwrap();
+    frozen.stop();
+    let (worker, mut said) = probe::worker(&client);
+    let worker = probe::Running::start(worker);
+    said.wait_for("ended stolen").await;
+    assert_eq!(client.result::<String>(QUEUE, id).within(PATIENCE).await.unwrap(), "stolen");
+
+    frozen.cont();
+    let refused = format!("refused stolen: run 1 of the job {id} is over");
+    frozen.wait_for_line(PATIENCE, |line| line.contains(&refused)).await.unwrap();
+    assert_eq!(client.progress(QUEUE, id).await.unwrap(), Some(Progress::new(2, 2, "the second run")));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_can_not_report_while_its_handler_tidies_up() {
+    let (say, mut answers) = mpsc::unbounded_channel();
+    let handler = move |_: Task, cx: Context<()>| {
+        let say = say.clone();
+        async move {
+            cx.client.cancel(QUEUE, cx.id()).await?;
+            cx.cancelled().await;
+            let _ = say.send(report_all(&cx).await);
+            tokio::task::yield_now().await; // one that returned at once would have completed
+            cx.log("tidied up");
+            Ok(())
+        }
+    };
+    let (client, mut outcomes, worker) = start(handler).await;
+    let id = client.push(TASK).await.unwrap();
+    assert_refused(id, answers.recv().await.unwrap());
+    let end = outcomes.next_end().await;
+    assert_eq!((end.state, end.log.as_deref()), (State::Cancelled, Some("too late\ntidied up")));
     worker.stop().await;
 }
 

@@ -90,7 +90,7 @@ async fn attempt<S: Send + Sync + 'static>(
     reports: &Arc<Reports>,
 ) -> Option<Ending> {
     let process = &epoch.process;
-    let reporting = Reporting::of(reports);
+    let _reporting = Reporting::of(reports);
     let (app, client, lease) = (process.app.clone(), process.client.clone(), epoch.lease.clone());
     let cx = Context::new(app, client, lease, reports.clone(), entry, timeout, cancel.clone());
     let call = Call::new(cx, entry.clone(), place.lane, place.position.ms(), handler.route.clone());
@@ -105,7 +105,6 @@ async fn attempt<S: Send + Sync + 'static>(
         () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
         () = cancel.cancelled() => {
             // However it ends, it was called off.
-            drop(reporting);
             let _ = tokio::time::timeout(WIND_UP, running).await;
             (!epoch.lease.is_fenced()).then_some(Ending::Cancelled)
         }
