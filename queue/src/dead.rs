@@ -189,7 +189,8 @@ impl DeadJob {
     /// The job's next life, packed, with its id.
     fn revived(&self) -> Option<(Uuid, Vec<u8>)> {
         let dead = self.job.as_ref()?;
-        let options = Options { of: Some(self.id), expires_ms: None, ..Options::parse(dead.options.as_deref()) };
+        let at_any_time = Options { expires_ms: None, deadline_ms: None, ..Options::parse(dead.options.as_deref()) };
+        let options = Options { of: Some(self.id), ..at_any_time };
         let job = Entry {
             id: id::fresh(),
             attempt: 1,

@@ -273,6 +273,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn outcomes_of_other_writers_are_read_as_far_as_they_go() {
+        let outcome = Outcome {
+            id: Uuid::nil(),
+            kind: "k".into(),
+            lane: Lane::High,
+            version: 1,
+            run: 1,
+            attempt: 1,
+            crash: 0,
+            state: State::Completed,
+            enqueued_ms: 0,
+            started_us: None,
+            finished_us: 0,
+            worker: "w".into(),
+            error: None,
+            payload: None,
+            content_type: None,
+            result: None,
+            next_ms: None,
+            tags: Vec::new(),
+            traceparent: None,
+            log: None,
+            progress: None,
+        };
+        let more: [&[u8]; 6] = [b"\xa7[\"a\",1]", b"\xa2tp", b"\xa3log", b"\xa2{}", b"\x07", b"\xc4\x01x"];
+        let mut pack = Vec::new();
+        for length in 0..=more.len() {
+            let mut one = Vec::new();
+            outcome.pack_into(&mut one);
+            one[2] = VALUES as u8 + length as u8;
+            pack.extend(one);
+            more[..length].iter().for_each(|value| pack.extend_from_slice(value));
+        }
+        let read = Outcome::decode_pack(&pack).expect("a pack");
+        assert_eq!(read.len(), 7);
+        assert_eq!(read[0], outcome);
+        let full = Outcome { traceparent: Some("tp".into()), log: Some("log".into()), ..outcome };
+        assert_eq!(read[2], Outcome { log: None, ..full.clone() });
+        assert!(read[3..].iter().all(|read| *read == full), "tags and progress that are none are left out");
+    }
+
     proptest! {
         #[test]
         fn a_pack_is_read_back(
