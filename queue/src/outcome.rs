@@ -297,8 +297,9 @@ mod tests {
             traceparent: None,
             log: None,
             progress: None,
+            of: None,
         };
-        let more: [&[u8]; 6] = [b"\xa7[\"a\",1]", b"\xa2tp", b"\xa3log", b"\xa2{}", b"\x07", b"\xc4\x01x"];
+        let more: [&[u8]; 7] = [b"\xa7[\"a\",1]", b"\xa2tp", b"\xa3log", b"\xa2{}", b"\xa2id", b"\x07", b"\xc4\x01x"];
         let mut pack = Vec::new();
         for length in 0..=more.len() {
             let mut one = Vec::new();
@@ -308,11 +309,14 @@ mod tests {
             more[..length].iter().for_each(|value| pack.extend_from_slice(value));
         }
         let read = Outcome::decode_pack(&pack).expect("a pack");
-        assert_eq!(read.len(), 7);
+        assert_eq!(read.len(), 8);
         assert_eq!(read[0], outcome);
         let full = Outcome { traceparent: Some("tp".into()), log: Some("log".into()), ..outcome };
         assert_eq!(read[2], Outcome { log: None, ..full.clone() });
-        assert!(read[3..].iter().all(|read| *read == full), "tags and progress that are none are left out");
+        assert!(
+            read[3..].iter().all(|read| *read == full),
+            "tags, progress and a life before that are none are left out"
+        );
     }
 
     proptest! {

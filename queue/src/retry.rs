@@ -79,9 +79,15 @@ impl Retry {
     }
 }
 
-/// What makes two errors the same trouble: the code word of a server's answer, such as `MISCONF`, for it words the refusal
-/// of each command differently; else the whole text.
+/// How a connection that is gone shows, now to the loop that used it, then to those that want another.
+const GONE: [&str; 4] = ["broken pipe", "Connection refused", "Connection reset", "subscription ended"];
+
+/// What makes two errors the same trouble: that the connection is gone, in whatever words; the code word of a server's answer,
+/// such as `MISCONF`, for it words the refusal of each command differently; else the whole text.
 fn cause(error: &str) -> &str {
+    if GONE.iter().any(|words| error.contains(words)) {
+        return GONE[0];
+    }
     let quoted = error.split('"').skip(1).step_by(2);
     let is_code = |word: &&str| word.len() > 2 && *word != "ERR" && word.bytes().all(|byte| byte.is_ascii_uppercase());
     quoted.into_iter().find(is_code).unwrap_or(error)
@@ -120,6 +126,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_goes_away_is_one_trouble() {
+        let gone = ["Redis: broken pipe", "no connection to Redis at x: Connection refused (os error 111)"];
+        assert_eq!(cause(gone[0]), cause(gone[1]));
+        assert_ne!(cause(gone[1]), cause("no connection to Redis at x: invalid password"));
+    }
+
+    #[test]
     fn what_hits_several_loops_at_once_is_logged_by_the_first_and_later_by_those_it_still_hits() {
         let (mut one, mut two) = (Retry::new("one"), Retry::new("two"));
         let start = Instant::now();
@@ -139,7 +152,7 @@ mod tests {
             r#"no connection to Redis at h:1: Pipeline failures: [(Index 0, error: "MISCONF": x), (Index 1, error: "MISCONF": y)]"#,
         ];
         assert!(refusals.iter().all(|refusal| cause(refusal) == "MISCONF"));
-        for other in ["Connection refused (os error 111)", r#""ERR": no such key"#, r#"the "KIND of" it"#, ""] {
+        for other in ["no such host", r#""ERR": no such key"#, r#"the "KIND of" it"#, ""] {
             assert_eq!(cause(other), other);
         }
     }
