@@ -46,6 +46,9 @@ struct Options {
     /// Jobs that may run at once in all workers together
     #[arg(long)]
     slots: Option<u8>,
+    /// Keep account of the consumers of the groups, which must be deleted in the end
+    #[arg(long)]
+    consumers: bool,
     /// Workers killed
     #[arg(long, default_value_t = 0)]
     crashes: u8,
@@ -142,6 +145,7 @@ impl Options {
             poison: (0..self.poison.min(self.jobs)).fold(0, |jobs, job| jobs | 1 << job),
             unique: self.unique,
             slots: self.slots,
+            keeps_consumers: self.consumers,
             faults: Faults {
                 crashes: self.crashes,
                 false_fences: self.false_fences,

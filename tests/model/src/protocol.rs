@@ -51,6 +51,8 @@ pub struct Protocol {
     pub unique: Option<Unique>,
     /// How many jobs may run at once in all workers together.
     pub slots: Option<u8>,
+    /// Whether the consumers of the groups are kept account of, which must be deleted in the end.
+    pub keeps_consumers: bool,
     /// What may go wrong.
     pub faults: Faults,
     /// The rule that is missing.
@@ -80,6 +82,7 @@ impl Default for Protocol {
             poison: 0,
             unique: None,
             slots: None,
+            keeps_consumers: false,
             faults: Faults::default(),
             without: None,
         }

@@ -65,6 +65,8 @@ pub enum Action {
     Fence(Consumer),
     /// Rule 17: an orphan is put back, the crash counted; rule 18 says where.
     Requeue(EntryId, Job),
+    /// Rule 17: a consumer is deleted when it is not alive and holds nothing.
+    Forget(Consumer),
     /// A job that is due becomes ready.
     Promote(Job),
     /// Rule 26: the marks that are older than every entry are dropped.
@@ -145,6 +147,7 @@ impl fmt::Display for Action {
             LearnFencedByBeat(c) => write!(f, "{c} learns from its beat that it is not alive"),
             Fence(c) => write!(f, "{c} is fenced"),
             Requeue(entry, job) => write!(f, "entry {entry}, {job}, is put back"),
+            Forget(c) => write!(f, "{c} is deleted from the groups"),
             Promote(job) => write!(f, "{job} is promoted"),
             PurgeMarks => write!(f, "old marks are purged"),
             Cancel(job) => write!(f, "J{job} is cancelled"),

@@ -35,10 +35,12 @@ const ONE_JOB: Protocol = Protocol {
     poison: 0,
     unique: None,
     slots: None,
+    keeps_consumers: false,
     faults: NONE,
     without: None,
 };
 const TWO_JOBS: Protocol = Protocol { jobs: 2, ready: 2, ..ONE_JOB };
+const CONSUMERS: Protocol = Protocol { keeps_consumers: true, ..ONE_JOB };
 /// Two jobs, of which the first kills whoever runs it.
 const POISON: Protocol = Protocol { concurrency: 2, poison: 0b01, ..TWO_JOBS };
 
@@ -62,6 +64,11 @@ pub const RUNS: &[Configuration] = &[
         "one job, two losses, two late commands, a snooze and a retry",
         ONE_JOB,
         Faults { losses: 2, late: 2, snoozes: 1, failures: 1, ..NONE },
+    ),
+    configuration(
+        "the consumers of the groups, a crash, a loss and a late command",
+        CONSUMERS,
+        Faults { crashes: 1, losses: 1, late: 1, ..NONE },
     ),
     configuration("one job that dies of its failures", ONE_JOB, Faults { crashes: 1, losses: 1, failures: 2, ..NONE }),
     configuration(
@@ -230,6 +237,11 @@ pub const LARGE: &[Configuration] = &[
         Faults { failovers: 1, losses: 1, ..NONE },
     ),
     configuration("failover, a crash and a retry", ONE_JOB, Faults { failovers: 1, crashes: 1, failures: 1, ..NONE }),
+    configuration(
+        "the consumers of the groups, a false fence, a stop and a late command",
+        CONSUMERS,
+        Faults { false_fences: 1, stops: 1, late: 1, ..NONE },
+    ),
     configuration("shutdown beside a crash", TWO_JOBS, Faults { stops: 1, crashes: 1, ..NONE }),
 ];
 
@@ -243,7 +255,7 @@ pub const MUTANTS: &[(Mutant, Protocol)] = &[
     caught(Mutant::BeatRecreatesItsEntry, ONE_JOB, Faults { false_fences: 1, ..NONE }),
     caught(Mutant::ReadBeforeRegistering, ONE_JOB, NONE),
     caught(Mutant::NoLookBehindRead, ONE_JOB, Faults { false_fences: 1, ..NONE }),
-    caught(Mutant::ForgottenBeforeRequeue, ONE_JOB, Faults { crashes: 1, ..NONE }),
+    caught(Mutant::ForgottenBeforeRequeue, CONSUMERS, Faults { crashes: 1, ..NONE }),
     caught(Mutant::RequeueInTwoSteps, ONE_JOB, Faults { crashes: 1, ..NONE }),
     caught(Mutant::UnnumberedFinish, ONE_JOB, Faults { losses: 1, failures: 1, ..NONE }),
     caught(Mutant::NoInHandSet, Protocol { concurrency: 2, ..TWO_JOBS }, Faults { losses: 1, ..NONE }),

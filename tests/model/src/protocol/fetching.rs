@@ -122,6 +122,9 @@ impl Protocol {
 
     /// The server's side of a read.
     pub(super) fn run_read(&self, next: &mut State, consumer: Consumer, read: Read) -> Entries {
+        if self.keeps_consumers {
+            next.server.consumers |= consumer.bit();
+        }
         let (lane, most) = match read {
             Read::Again { .. } => {
                 let is_mine = |entry: &&Entry| entry.owner == Owner::Pending(consumer);

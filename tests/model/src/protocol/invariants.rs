@@ -44,7 +44,9 @@ impl Protocol {
             let history = state.server.history[usize::from(job)];
             history.is_refused || history.end.is_some()
         };
-        let is_clean = state.server.marks.is_empty() && state.server.unique.is_none();
+        let server = &state.server;
+        let living = server.alive.iter().fold(0, |bits, alive| bits | alive.consumer.bit());
+        let is_clean = server.marks.is_empty() && server.unique.is_none() && server.consumers & !living == 0;
         is_clean && (0..self.jobs).all(is_over) && self.workers().all(|worker| state.workers[worker].hand.is_empty())
     }
 

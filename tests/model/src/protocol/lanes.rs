@@ -21,6 +21,7 @@ impl State {
                 unique: None,
                 slots: Few::default(),
                 history: [History::default(); JOBS],
+                consumers: 0,
                 fenced: 0,
             },
             server_number: 0,

@@ -3,7 +3,7 @@
 use super::{
     Action, Mutant, Out, Protocol,
     server::{Alive, Consumer, End, Entry, Job, Lane, Owner},
-    state::State,
+    state::{State, TERMS},
     worker::Life,
 };
 
@@ -32,12 +32,12 @@ impl Protocol {
         for alive in &state.server.alive {
             let consumer = alive.consumer;
             if self.is_gone(state, consumer) {
-                out.step(state, Action::Fence(consumer), |next| self.fence(next, consumer));
+                out.step(state, Action::Fence(consumer), |next| next.server.fence(consumer));
             } else if state.left.false_fences > 0 {
                 out.fault(state, Action::FenceLiving(consumer), |next| {
                     next.left.false_fences -= 1;
                     next.observed.blows += 1;
-                    self.fence(next, consumer);
+                    next.server.fence(consumer);
                 });
             }
         }
@@ -47,6 +47,7 @@ impl Protocol {
                 self.requeueing(state, consumer, entry, out);
             }
         }
+        self.forgetting(state, out);
     }
 
     /// Whether there is a living worker to do it.
@@ -63,11 +64,20 @@ impl Protocol {
         worker.life == Life::Down || worker.term != consumer.term
     }
 
-    fn fence(&self, next: &mut State, consumer: Consumer) {
-        next.server.fence(consumer);
-        if self.lacks(Mutant::ForgottenBeforeRequeue) {
-            for entry in next.server.entries.iter_mut().filter(|entry| entry.owner == Owner::Pending(consumer)) {
-                entry.owner = Owner::Forgotten;
+    /// The script that deletes a consumer: it is not alive, and holds nothing.
+    fn forgetting(&self, state: &State, out: &mut Out) {
+        for bit in 0..u16::BITS as u8 {
+            let consumer = Consumer { worker: bit / TERMS, term: bit % TERMS };
+            let is_known = state.server.consumers & consumer.bit() != 0;
+            let holds_nothing = state.server.pending(consumer) == 0 || self.lacks(Mutant::ForgottenBeforeRequeue);
+            if is_known && holds_nothing && !state.server.is_alive(consumer) {
+                out.step(state, Action::Forget(consumer), |next| {
+                    next.server.consumers &= !consumer.bit();
+                    for entry in next.server.entries.iter_mut().filter(|entry| entry.owner == Owner::Pending(consumer))
+                    {
+                        entry.owner = Owner::Forgotten;
+                    }
+                });
             }
         }
     }

@@ -113,6 +113,8 @@ pub(crate) struct Server {
     pub(crate) unique: Option<JobId>,
     pub(crate) slots: Few<Slot, JOBS>,
     pub(crate) history: [History; JOBS],
+    /// The consumers of the groups, a bit each: a read makes its consumer. Only where the configuration asks for it.
+    pub(crate) consumers: u16,
     /// Observed, not stored: consumers that were taken out of `alive`, a bit each.
     pub(crate) fenced: u16,
 }

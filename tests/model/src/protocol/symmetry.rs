@@ -116,6 +116,7 @@ impl Server {
         self.slots.iter_mut().for_each(|slot| slot.consumer.swap());
         self.slots.sort();
         self.fenced = self.fenced.rotate_left(u32::from(TERMS));
+        self.consumers = self.consumers.rotate_left(u32::from(TERMS));
     }
 }
 
