@@ -51,7 +51,7 @@
 //! | 18 | suspects one at a time; only there a crash makes a job dead | `SuspectsTogether`, `BlameInNormalLane`, `NoRereadAfterError` | survival: `a_job_that_kills_its_workers_is_dead_after_three_and_its_neighbours_live` |
 //! | 19 | a scan for orphans at the start, after a fence, and when consumers and `alive` differ | assumed: orphans are found at some time | survival: `a_job_whose_worker_is_killed_runs_again_within_fifteen_seconds` |
 //! | 20 | a group is made again at 0; what is in hand is skipped | `GroupAtTheEnd`, `StartsWhatIsInHand` | hand_back: `a_running_job_that_is_handed_out_once_more_is_not_started_again`; flushes: `deleting_the_streams_and_everything_under_load_makes_no_hot_loop_and_the_groups_come_back` |
-//! | 21 | after a failover a finish asks for owner and job | `CarelessFinish` | – |
+//! | 21 | after a failover a finish asks for owner and job | `CarelessFinish` | failover: `a_finish_after_a_failover_removes_no_job_that_has_the_same_stream_id` |
 //! | 22 | fencing tokens are max(last + 1, TIME) | `token`: both | – |
 //! | 23 | a unique key goes with its job and is freed at its end, if it is this job's | `UniqueFreedUnchecked`, `UniqueFreedAtRequeue`, `UniqueFreedByFinishOnly` | unique: `a_key_until_the_end_is_held_while_the_job_runs_and_free_once_it_is_done`, `a_key_goes_with_a_job_whose_worker_died`, `a_key_is_held_through_retries_and_snoozes_and_free_at_death` |
 //! | 24 | three buckets of seen ids | `seen`: all three | push: `a_key_is_recognised_across_a_change_of_the_bucket`; servers: `an_enqueue_whose_reply_is_dropped_over_and_over_is_one_job` |

@@ -40,13 +40,7 @@ local function is_still_ours(lane_key, id, job_id)
     return false
   end
   local entry = redis.call('XRANGE', lane_key, id, id)[1]
-  local fields = entry and entry[2] or {}
-  for f = 1, #fields, 2 do
-    if fields[f] == 'id' then
-      return fields[f + 1] == job_id
-    end
-  end
-  return entry ~= nil
+  return entry and (fields_of(entry[2], 1).id or derived_id(lane_key, id)) == job_id
 end
 
 for lane = 1, 4 do
