@@ -168,10 +168,19 @@ async fn drain<S>(epoch: &Arc<Epoch<S>>) {
         return;
     }
     let running = all as usize - slots.available_permits();
+    // Handed back while its finish is on its way, a job that has ended would run once more.
+    let _ = timeout(LAST_WORDS, nothing_in_hand_but(epoch, running)).await;
     let held = epoch.hands.places();
     events::shutdown_blocked(epoch.lease.queue(), running);
     if let Err(error) = hand_back::give_back(epoch, &held).await {
         events::shutdown_left_behind(epoch.lease.queue(), &error.to_string());
+    }
+}
+
+/// Waits until all that has ended is confirmed, so that only what runs is in hand.
+async fn nothing_in_hand_but<S>(epoch: &Epoch<S>, running: usize) {
+    while epoch.hands.count() > running {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

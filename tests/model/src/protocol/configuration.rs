@@ -268,6 +268,7 @@ pub const MUTANTS: &[(Mutant, Protocol)] = &[
     caught(Mutant::HandBackCountsACrash, ONE_JOB, Faults { pauses: 1, ..NONE }),
     caught(Mutant::HandBackUnconfirmed, ONE_JOB, Faults { pauses: 1, losses: 1, late: 1, ..NONE }),
     caught(Mutant::LeavesWithPending, ONE_JOB, Faults { stops: 1, losses: 1, ..NONE }),
+    caught(Mutant::EndedJobsHandedBack, ONE_JOB, Faults { stops: 1, ..NONE }),
     caught(Mutant::StartsWhatIsInHand, Protocol { concurrency: 2, ..ONE_JOB }, Faults { group_losses: 1, ..NONE }),
     caught(Mutant::GroupAtTheEnd, ONE_JOB, Faults { group_losses: 1, ..NONE }),
     caught(Mutant::CancelUncheckedAtStart, ONE_JOB, Faults { cancels: 1, losses: 1, ..NONE }),

@@ -85,7 +85,8 @@ impl Protocol {
                     next.workers[worker].set_stage(index, Stage::Ended(Ending::Interrupted));
                 });
             }
-            if held.stage == Stage::Running {
+            let is_on_its_way = matches!(held.stage, Stage::Ended(_) | Stage::Sent);
+            if held.stage == Stage::Running || (is_on_its_way && self.lacks(Mutant::EndedJobsHandedBack)) {
                 out.step(state, Action::Abandon(consumer, held.job.id), |next| {
                     next.workers[worker].hand.remove(index);
                     self.run_hand_back(next, consumer, &[held.entry]);

@@ -68,6 +68,8 @@ impl Protocol {
             next.break_invariant("an entry that is in hand is started once more");
         } else if elsewhere && !may_repeat {
             next.break_invariant("a job runs twice at once, although nobody was fenced");
+        } else if next.observed.succeeded >> job.id & 1 == 1 && next.observed.blows == 0 && !may_repeat {
+            next.break_invariant("a job runs again that had succeeded, although nobody died or was fenced");
         } else if is_second && !may_repeat {
             next.break_invariant("a run is started twice");
         } else if started.ban == Ban::Stray {

@@ -38,6 +38,8 @@ pub enum Mutant {
     HandBackUnconfirmed,
     /// Shutdown: a consumer leaves without handing back what is pending for it unseen.
     LeavesWithPending,
+    /// Shutdown: jobs that have ended are handed back while their finish is on its way.
+    EndedJobsHandedBack,
     /// Rule 20: what is in hand already is started once more, when a group that was lost hands it out again.
     StartsWhatIsInHand,
     /// Rule 20: a group is made again at the end of its stream.

@@ -157,7 +157,7 @@ impl Protocol {
             let action = Action::EndRun(consumer, job.id, ending);
             if is_whim { out.fault(state, action, change) } else { out.step(state, action, change) }
         };
-        end(Ending::Completed, false, &|_| {});
+        end(Ending::Completed, false, &|next| next.observed.succeeded |= 1 << job.id);
         if state.left.failures > 0 {
             end(Ending::Failed, true, &|next| next.left.failures -= 1);
         }

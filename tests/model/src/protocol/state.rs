@@ -80,6 +80,8 @@ pub struct State {
 pub(crate) struct Observed {
     /// One bit per run that was started.
     pub(crate) started: [u16; JOBS],
+    /// Jobs whose handler succeeded, a bit each.
+    pub(crate) succeeded: u8,
     /// Jobs whose unique key was freed for their start, a bit each.
     pub(crate) released: u8,
     /// Runs may be repeated: the server lost what it had confirmed, which is the documented exception.
