@@ -106,8 +106,11 @@ impl Protocol {
         let job = finished.job;
         let later = |attempt| Job { attempt, run: job.run + 1, ..job };
         match finished.ending {
-            Ending::Completed => self.end(next, job.id, job.run, End::Completed),
-            Ending::Cancelled => self.end(next, job.id, job.run, End::Cancelled),
+            Ending::Completed | Ending::Cancelled => {
+                let is_completed = finished.ending == Ending::Completed;
+                self.end(next, job.id, job.run, if is_completed { End::Completed } else { End::Cancelled });
+                next.server.marks.retain(|mark| mark.job != job.id);
+            }
             Ending::Failed if job.attempt >= self.attempts => self.end(next, job.id, job.run, End::Dead),
             Ending::Failed | Ending::Snoozed => {
                 next.record(job.id, job.run, None);
