@@ -35,25 +35,34 @@ pub(crate) async fn single(setting: &Setting) -> Result<Figure> {
     let body: Arc<[u8]> = serde_json::to_vec(&Noop::new(0))?.into();
     let ours = async || {
         setting.clear().await?;
-        let client = setting.client.clone();
-        many_at_once(setting.jobs, move |job| {
-            let client = client.clone();
-            async move { Ok(client.push(job).await.map(|_| ())?) }
-        })
-        .await
+        one_by_one(setting, setting.jobs).await
     };
     let limit = async || {
         setting.clear().await?;
-        let conn = setting.raw().await?;
-        let body = body.clone();
-        many_at_once(setting.jobs, move |_| {
-            let (mut conn, body) = (conn.clone(), body.clone());
-            async move { raw::add_job(&mut conn, &body).await }
-        })
-        .await
+        raw_one_by_one(setting, &body).await
     };
     let pairs = Pairs::measure(setting.pairs, ours, limit);
     Ok(Figure::new("enqueue.single", "jobs/s", &pairs.await?))
+}
+
+/// Jobs per second of `push`.
+pub(crate) async fn one_by_one(setting: &Setting, jobs: u64) -> Result<f64> {
+    let client = setting.client.clone();
+    many_at_once(jobs, move |job| {
+        let client = client.clone();
+        async move { Ok(client.push(job).await.map(|_| ())?) }
+    })
+    .await
+}
+
+/// Entries per second of XADD.
+pub(crate) async fn raw_one_by_one(setting: &Setting, body: &Arc<[u8]>) -> Result<f64> {
+    let (conn, body) = (setting.raw().await?, body.clone());
+    many_at_once(setting.jobs, move |_| {
+        let (mut conn, body) = (conn.clone(), body.clone());
+        async move { raw::add_job(&mut conn, &body).await }
+    })
+    .await
 }
 
 /// Jobs per second that [`IN_FLIGHT`] tasks push, each one after the other.

@@ -19,7 +19,7 @@ const SETTLING: Duration = Duration::from_secs(3);
 /// A worker of its own process on ten empty queues: percent of a core, and commands per second that it sends.
 pub(crate) async fn on_ten_queues(setting: &Setting) -> Result<[Figure; 2]> {
     setting.clear().await?;
-    let worker = subject::start("idle", &setting.url())?;
+    let worker = subject::start(&["idle", setting.url()])?;
     cpu_seconds(worker.pid())?; // where it can't be measured, this says so before the wait
     wait_until_alive(setting).await?;
     tokio::time::sleep(SETTLING).await;

@@ -25,14 +25,21 @@ const JOBS: u64 = 3000;
 pub(crate) async fn of_a_steady_load(setting: &Setting) -> Result<[Figure; 2]> {
     let (mut p50, mut p99) = (Pairs::default(), Pairs::default());
     for _ in 0..setting.pairs {
-        let mut ours = ours(setting).await?;
-        let mut limit = limit(setting).await?;
+        let mut ours = ours(setting).await?.latencies_us;
+        let mut limit = limit(setting).await?.latencies_us;
         p50.ours.push(percentile(&mut ours, 0.5));
         p50.limits.push(percentile(&mut limit, 0.5));
         p99.ours.push(percentile(&mut ours, 0.99));
         p99.limits.push(percentile(&mut limit, 0.99));
     }
     Ok([Figure::new("latency.p50", "us", &p50), Figure::new("latency.p99", "us", &p99)])
+}
+
+/// One run.
+pub(crate) struct Steady {
+    pub(crate) latencies_us: Vec<f64>,
+    /// Jobs that were pushed per second.
+    pub(crate) rate: f64,
 }
 
 struct Clock {
@@ -47,6 +54,11 @@ impl Clock {
 
     fn now_ns(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
+    }
+
+    /// Jobs per second, if all were pushed by now.
+    fn rate_so_far(&self) -> f64 {
+        JOBS as f64 / self.start.elapsed().as_secs_f64()
     }
 
     fn arrived(&self, sent_ns: u64) {
@@ -70,7 +82,8 @@ async fn note_start(job: Noop, cx: Context<Arc<Clock>>) -> worker::Result {
     Ok(())
 }
 
-async fn ours(setting: &Setting) -> Result<Vec<f64>> {
+/// Microseconds from the push of each job to the start of its handler.
+pub(crate) async fn ours(setting: &Setting) -> Result<Steady> {
     setting.clear().await?;
     setting.client.record(QUEUE).await?;
     let clock = Clock::new();
@@ -83,13 +96,15 @@ async fn ours(setting: &Setting) -> Result<Vec<f64>> {
         ticks.tick().await;
         setting.client.push(Noop::new(clock.now_ns())).await?;
     }
+    let rate = clock.rate_so_far();
     clock.wait_for_all().await;
     let _ = stop.send(());
     running.await??;
-    Ok(clock.latencies())
+    Ok(Steady { latencies_us: clock.latencies(), rate })
 }
 
-async fn limit(setting: &Setting) -> Result<Vec<f64>> {
+/// Microseconds from the XADD of each entry to the return of the read that brings it.
+pub(crate) async fn limit(setting: &Setting) -> Result<Steady> {
     raw::prepare(setting).await?;
     let clock = Clock::new();
     let (mut reading, mut writing) = (setting.raw().await?, setting.raw().await?);
@@ -114,6 +129,7 @@ async fn limit(setting: &Setting) -> Result<Vec<f64>> {
         sent.send(clock.now_ns())?;
         raw::add(&mut writing, &body).await?;
     }
+    let rate = clock.rate_so_far();
     reader.await??;
-    Ok(clock.latencies())
+    Ok(Steady { latencies_us: clock.latencies(), rate })
 }

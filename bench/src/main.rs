@@ -7,6 +7,7 @@ mod idle;
 mod latency;
 mod memory;
 mod pairs;
+mod peers;
 mod promote;
 mod raw;
 mod report;
@@ -16,7 +17,7 @@ mod subject;
 mod targets;
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use report::{Figure, Report};
 use setting::Setting;
@@ -42,14 +43,23 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     jobs: u64,
     #[command(subcommand)]
-    subject: Option<subject::Subject>,
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Peers(peers::Arguments),
+    #[command(flatten)]
+    Subject(subject::Subject),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(subject) = arguments.subject {
-        return subject.run().await;
+    match arguments.command {
+        Some(Command::Peers(arguments)) => return peers::run(arguments).await,
+        Some(Command::Subject(subject)) => return subject.run().await,
+        None => {}
     }
     if let Some(unknown) = arguments.names.iter().find(|name| Target::of(name).is_none()) {
         bail!("there is no figure {unknown:?}; the figures are {}", names());
@@ -83,6 +93,7 @@ async fn measure(name: &str, setting: &Setting) -> Result<Vec<Figure>> {
         "memory.queued" => vec![memory::queued(setting).await?],
         "memory.after_drain" => vec![memory::after_drain(setting).await?],
         "worker.rss" => vec![memory::of_a_worker(setting).await?],
+        "push_all.rss" => vec![memory::of_a_push(setting).await?],
         "idle.cpu" | "idle.commands" => idle::on_ten_queues(setting).await?.into(),
         "promote.due" => vec![promote::due(setting).await?],
         unknown => bail!("nothing measures {unknown:?}"),

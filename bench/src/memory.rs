@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use millstream_queue::Lane;
+use millstream_tests::Process;
 use redis::Value;
 
 use crate::{
     drain::{drain, fill, push},
     pairs::Pairs,
     raw,
-    report::Figure,
+    report::{Figure, spread},
     setting::{Noop, QUEUE, Setting},
     subject::{self, resident_mb},
 };
 
-/// Between two looks at the worker's memory.
+/// Between two looks at a process's memory.
 const LOOK: Duration = Duration::from_millis(50);
 /// Packs that the stand-in of a recorder takes at once.
 const PACKS: usize = 100;
@@ -81,20 +82,58 @@ fn parsed(reply: Value) -> redis::RedisResult<redis::streams::StreamReadReply> {
 /// after the first tenth: whether it is flat.
 pub(crate) async fn of_a_worker(setting: &Setting) -> Result<Figure> {
     fill(setting, setting.backlog()).await?;
-    let worker = subject::start("drain", &setting.url())?;
+    let worker = subject::start(&["drain", setting.url()])?;
+    let flat_from = setting.backlog() * 9 / 10;
+    let memory = watch(&worker, setting, |queued| queued < flat_from, |queued| queued == 0).await?;
+    Ok(memory.figure("worker.rss"))
+}
+
+/// The same of a process that pushes 1,000,000 jobs by one `push_all`.
+pub(crate) async fn of_a_push(setting: &Setting) -> Result<Figure> {
+    setting.clear().await?;
+    let pusher = subject::start(&["push", setting.url(), &setting.backlog().to_string()])?;
+    // All are queued before the process has their last answers, so it still runs at every look.
+    let (flat_from, all) = (setting.backlog() / 10, setting.backlog());
+    let memory = watch(&pusher, setting, |queued| queued > flat_from, |queued| queued >= all).await?;
+    Ok(memory.figure("push_all.rss"))
+}
+
+/// Resident memory in MB.
+struct Memory {
+    peak: f64,
+    /// Once it should be flat.
+    later: Vec<f64>,
+}
+
+impl Memory {
+    fn figure(&self, name: &'static str) -> Figure {
+        Figure { spread: spread(&self.later), ..Figure::value(name, "MB", &[self.peak]) }
+    }
+}
+
+/// Looks at the memory of a process until it is done with the queue; from when on it should be flat, the number of queued
+/// jobs tells too.
+async fn watch(
+    process: &Process,
+    setting: &Setting,
+    is_flat: impl Fn(u64) -> bool,
+    is_done: impl Fn(u64) -> bool,
+) -> Result<Memory> {
     let mut conn = setting.client.connection().await?;
     let lane = setting.client.keys(QUEUE).ready(Lane::Normal);
-    let (mut peak, mut later) = (0.0_f64, Vec::new());
+    let mut memory = Memory { peak: 0.0, later: Vec::new() };
     loop {
-        let rss = resident_mb(worker.pid())?;
-        let left: u64 = redis::cmd("XLEN").arg(&lane).query_async(&mut conn).await?;
-        peak = peak.max(rss);
-        if left < setting.backlog() * 9 / 10 {
-            later.push(rss);
+        let queued: u64 = redis::cmd("XLEN").arg(&lane).query_async(&mut conn).await?;
+        if is_done(queued) {
+            return Ok(memory);
         }
-        if left == 0 {
-            let spread = Figure::value("worker.rss", "MB", &later).spread;
-            return Ok(Figure { spread, ..Figure::value("worker.rss", "MB", &[peak]) });
+        if let Some(status) = process.try_exited() {
+            bail!("the process ended ({status}) with {queued} jobs in the queue:\n{}", process.tail());
+        }
+        let resident = resident_mb(process.pid())?;
+        memory.peak = memory.peak.max(resident);
+        if is_flat(queued) {
+            memory.later.push(resident);
         }
         tokio::time::sleep(LOOK).await;
     }

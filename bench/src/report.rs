@@ -54,7 +54,8 @@ impl Figure {
     }
 }
 
-fn spread(values: &[f64]) -> [f64; 2] {
+/// The smallest and the largest.
+pub(crate) fn spread(values: &[f64]) -> [f64; 2] {
     [values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
 }
 
@@ -66,12 +67,24 @@ pub(crate) struct Report {
     figures: Vec<Figure>,
 }
 
-#[derive(Serialize)]
-struct Machine {
-    cores: usize,
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
     os: &'static str,
     architecture: &'static str,
-    cpu: String,
+    pub(crate) cpu: String,
+}
+
+impl Machine {
+    /// The one this runs on.
+    pub(crate) fn this() -> Self {
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            os: std::env::consts::OS,
+            architecture: std::env::consts::ARCH,
+            cpu: cpu_name(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -82,15 +95,9 @@ struct Versions {
 
 impl Report {
     pub(crate) async fn new(setting: &Setting) -> Result<Self> {
-        let machine = Machine {
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            os: std::env::consts::OS,
-            architecture: std::env::consts::ARCH,
-            cpu: cpu_name(),
-        };
         let redis = setting.client.server_facts().await?.version;
         let versions = Versions { millstream: env!("CARGO_PKG_VERSION"), redis };
-        Ok(Self { machine, versions, figures: Vec::new() })
+        Ok(Self { machine: Machine::this(), versions, figures: Vec::new() })
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -131,7 +138,7 @@ impl Report {
 }
 
 /// With two digits behind the point where they matter.
-fn amount(value: f64) -> String {
+pub(crate) fn amount(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
 

@@ -37,20 +37,28 @@ pub(crate) struct Setting {
     pub(crate) client: Client,
     pub(crate) pairs: u64,
     pub(crate) jobs: u64,
-    redis: Redis,
+    url: String,
+    /// Where the server is this setting's own.
+    _redis: Option<Redis>,
 }
 
 impl Setting {
     /// Starts a private server without persistence, as the peers' programs use.
     pub(crate) async fn start(pairs: u64, jobs: u64) -> Result<Self> {
         let redis = Redis::start().await?;
-        let client = Client::connect(&redis.url()).await?;
-        Ok(Self { client, pairs, jobs, redis })
+        let setting = Self::on(&redis.url(), pairs, jobs).await?;
+        Ok(Self { _redis: Some(redis), ..setting })
+    }
+
+    /// Uses a server that someone else started.
+    pub(crate) async fn on(url: &str, pairs: u64, jobs: u64) -> Result<Self> {
+        let client = Client::connect(url).await?;
+        Ok(Self { client, pairs, jobs, url: url.to_owned(), _redis: None })
     }
 
     /// Where another process finds the server.
-    pub(crate) fn url(&self) -> String {
-        self.redis.url()
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// What a backlog counts: a million unless `--jobs` says otherwise.

@@ -8,8 +8,9 @@ use millstream_worker::{self as worker, Context, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    drain::CONCURRENCY,
-    setting::{Noop, QUEUE},
+    drain::{self, CONCURRENCY},
+    peers::ours,
+    setting::{Noop, QUEUE, Setting},
 };
 
 /// What the process does; never chosen by hand.
@@ -19,19 +20,28 @@ pub(crate) enum Subject {
     /// Runs the no-op jobs of the bench's queue.
     #[command(hide = true)]
     Drain { url: String },
+    /// Pushes no-op jobs to the bench's queue.
+    #[command(hide = true)]
+    Push { url: String, jobs: u64 },
     /// Waits for jobs on ten queues.
     #[command(hide = true)]
     Idle { url: String },
+    /// Answers as the peers' programs do.
+    #[command(hide = true)]
+    Ours { figures: String },
+    /// The same with the fewest Redis commands.
+    #[command(hide = true)]
+    Raw { figures: String },
 }
 
 /// The queues of the idle worker.
 pub(crate) const IDLE_QUEUES: [&str; 10] =
     ["idle0", "idle1", "idle2", "idle3", "idle4", "idle5", "idle6", "idle7", "idle8", "idle9"];
 
-/// Starts this program as `subject`; it ends when dropped.
-pub(crate) fn start(subject: &str, url: &str) -> Result<Process> {
+/// Starts this program as a subject, which the arguments name; it ends when dropped.
+pub(crate) fn start(arguments: &[&str]) -> Result<Process> {
     let program = std::env::current_exe().context("cannot find this program to start it again")?;
-    Process::builder(program).arg(subject).arg(url).spawn()
+    Process::builder(program).args(arguments).spawn()
 }
 
 impl Subject {
@@ -40,6 +50,10 @@ impl Subject {
             Subject::Drain { url } => {
                 let worker = Worker::new(Client::connect(&url).await?, ()).handle(do_nothing::<Noop>);
                 Ok(worker.concurrency(QUEUE, CONCURRENCY).run().await?)
+            }
+            Subject::Push { url, jobs } => {
+                let setting = Setting::on(&url, 1, jobs).await?;
+                drain::push(&setting, jobs).await
             }
             Subject::Idle { url } => {
                 let worker = Worker::new(Client::connect(&url).await?, ());
@@ -50,6 +64,8 @@ impl Subject {
                 let worker = worker.handle(do_nothing::<Idle<8>>).handle(do_nothing::<Idle<9>>);
                 Ok(worker.run().await?)
             }
+            Subject::Ours { figures } => ours::millstream(&figures).await,
+            Subject::Raw { figures } => ours::limit(&figures).await,
         }
     }
 }

@@ -11,7 +11,7 @@ pub(crate) enum Target {
 }
 use Target::{AtLeast, AtMost};
 
-pub(crate) const FIGURES: [(&str, Target); 13] = [
+pub(crate) const FIGURES: [(&str, Target); 14] = [
     ("enqueue.bulk", AtLeast(0.85)),
     ("enqueue.single", AtLeast(0.8)),
     ("drain.noop", AtLeast(0.75)),
@@ -22,6 +22,7 @@ pub(crate) const FIGURES: [(&str, Target); 13] = [
     ("memory.queued", AtMost(1.3)),
     ("memory.after_drain", AtMost(2.0)),
     ("worker.rss", AtMost(64.0)),
+    ("push_all.rss", AtMost(32.0)),
     ("idle.cpu", AtMost(0.5)),
     ("idle.commands", AtMost(40.0)),
     ("promote.due", AtLeast(50_000.0)),

@@ -71,6 +71,8 @@ impl Machine {
                         chromium | google-chrome | chromium-browser) bring "$package" ;;
                         chromium-driver | chromedriver | chromium-chromedriver) bring chromedriver ;;
                         shellcheck | ShellCheck) bring shellcheck ;;
+                        nodejs) bring node ;;
+                        npm) bring npm ;;
                     esac
                 done"#
             )
@@ -271,6 +273,21 @@ fn the_browser_of_debian_and_ubuntu_have_different_packages() {
         );
         assert_eq!(machine.calls()[0], expected);
     }
+}
+
+#[test]
+fn what_the_peers_of_the_bench_need_is_installed_or_named() {
+    let debian = Machine::bare("Linux", 0);
+    debian.manager("apt-get");
+    assert!(debian.dev(&["require", "node"]).status.success());
+    assert_eq!(debian.calls(), ["apt-get install -y --no-install-recommends nodejs npm"]);
+
+    let fedora = Machine::bare("Linux", 0);
+    fedora.manager("dnf");
+    let output = fedora.dev(&["require", "sidekiq"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(said(&output), "dev: please install Sidekiq 6, as Debian packages it, then run this again\n");
+    assert!(fedora.calls().is_empty());
 }
 
 #[test]
