@@ -15,6 +15,7 @@ use crate::{
     json,
     keys::{self, QueueKeys},
     names,
+    result::Ends,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,6 +34,7 @@ struct Shared {
     dedup_window: Duration,
     durability: Durability,
     hub: Hub,
+    ends: Ends,
 }
 
 impl Client {
@@ -127,6 +129,10 @@ impl Client {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.shared.ends
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -237,6 +243,7 @@ impl ClientBuilder {
                 dedup_window: self.dedup_window,
                 durability: self.durability,
                 hub,
+                ends: Ends::default(),
             }),
         })
     }

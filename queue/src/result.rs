@@ -1,11 +1,15 @@
 //! Waiting for what a job returns.
 
-use std::{any::type_name, future::IntoFuture, marker::PhantomData, time::Duration};
+mod ends;
+
+use std::{any::type_name, future::IntoFuture, marker::PhantomData, pin::pin, time::Duration};
 
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::{Client, Error, Retry, Signal, Signals, State, client::BoxFuture, names};
+pub(crate) use ends::Ends;
+
+use crate::{Client, Error, Retry, State, client::BoxFuture, names};
 
 impl Client {
     /// Waits for the end of the job `id` of `queue`, which was pushed with [`keep_result`](crate::Push::keep_result) (or
@@ -67,15 +71,17 @@ impl<R: DeserializeOwned> JobResult<'_, R> {
     }
 
     async fn wait_for_signal(&self) -> Result<R, Error> {
-        // Subscribed before the look: what is told before stands in the hash, what is told after it arrives.
-        let mut signals = self.client.signals(&self.queue).await?;
+        let told = Ends::join(self.client, &self.queue, self.id).await;
         let mut retry = Retry::new("await a result");
         loop {
+            // Before the look: what is told before stands in the hash, what is told after it is heard.
+            let mut heard = pin!(told.notified());
+            heard.as_mut().enable();
             match self.look().await {
                 Ok(Some(ended)) => return ended,
                 Ok(None) => {
                     retry.worked();
-                    self.told(&mut signals).await;
+                    heard.await;
                 }
                 Err(error) => retry.failed(&error).await,
             }
@@ -101,18 +107,6 @@ impl<R: DeserializeOwned> JobResult<'_, R> {
             name: type_name::<R>(),
             reason: error.to_string(),
         })
-    }
-
-    /// Until someone says that the job has ended, or what was said may have been missed.
-    async fn told(&self, signals: &mut Signals) {
-        let done = format!("done {}", self.id);
-        loop {
-            match signals.next().await {
-                Signal::Missed => return,
-                Signal::Message(message) if *message == *done.as_bytes() => return,
-                Signal::Message(_) => {}
-            }
-        }
     }
 }
 

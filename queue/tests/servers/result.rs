@@ -60,6 +60,20 @@ async fn many_who_wait_are_told_when_the_job_ends() {
 }
 
 #[tokio::test]
+async fn a_queue_for_which_nobody_waits_any_more_is_let_go() {
+    let stage = stage().await;
+    let id = stage.client.push(Number(1)).keep_result(HOUR).await.unwrap();
+    let channel = stage.client.keys(Number::QUEUE).signal();
+    let subscribers = || async { stage.redis.ask::<(String, u64)>(&["PUBSUB", "NUMSUB", &channel]).await.1 };
+    for _ in 0..2 {
+        let waiting = stage.client.result::<()>(Number::QUEUE, id).within(Duration::from_millis(50));
+        assert!(matches!(waiting.await, Err(Error::NoResult { .. })));
+        assert_eq!(subscribers().await, 1, "the next one needn't subscribe anew");
+    }
+    eventually("no subscription", || async { subscribers().await == 0 }).await;
+}
+
+#[tokio::test]
 async fn a_job_that_ends_otherwise_gives_its_state_and_its_error() {
     let stage = stage().await;
     for (name, state) in [("dead", State::Dead), ("cancelled", State::Cancelled), ("expired", State::Expired)] {

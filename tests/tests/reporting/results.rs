@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use millstream_queue::{Error as QueueError, State};
@@ -21,6 +21,26 @@ async fn what_a_handler_returns_is_awaited_by_the_jobs_id() {
     assert!((HOUR.as_millis() as u64 - 60_000..=HOUR.as_millis() as u64).contains(&left), "{left}");
     worker.stop().await;
     assert_empty(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_results_are_awaited_at_once_and_no_end_is_missed() {
+    let (client, _, worker) = start(async |job: Task, _| Ok(job.number)).await;
+    let start = Instant::now();
+    let mut waiting = tokio::task::JoinSet::new();
+    for first in 0..200 {
+        let client = client.clone();
+        waiting.spawn(async move {
+            for number in (0..10).map(|round| 1000 * round + first) {
+                let id = client.push(Task { number }).keep_result(HOUR).await.unwrap();
+                // One that is missed would be found at the end of the time.
+                assert_eq!(client.result::<u32>(QUEUE, id).within(10 * PATIENCE).await.unwrap(), number);
+            }
+        });
+    }
+    waiting.join_all().await;
+    assert!(start.elapsed() < 5 * PATIENCE, "{:?}", start.elapsed());
+    worker.stop().await;
 }
 
 #[tokio::test]
