@@ -39,6 +39,11 @@ macro_rules! with_conn {
 
 /// The task's result; its panic goes on in the caller.
 pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T, crate::Error>>) -> Result<T, crate::Error> {
+    joined(task).await
+}
+
+/// What the task gives; its panic goes on in the caller.
+pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
     match task.await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {

@@ -1,6 +1,6 @@
 //! What can go wrong between an application and its database.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use uuid::Uuid;
 
@@ -15,6 +15,40 @@ pub enum Error {
         url: String,
         /// What was wrong with it and what would be right.
         reason: String,
+    },
+    /// A setting is missing, unknown or out of its bounds.
+    #[error("{field}: {reason}")]
+    Config {
+        /// The field as it is named where it was read: `store.pool_size in app.toml`, `MILLSTREAM_STORE_POOL_SIZE`.
+        field: String,
+        /// What was wrong with it and what would be right.
+        reason: String,
+    },
+    /// All connections of a pool stayed in use for too long.
+    #[error(
+        "all {size} connections of the pool `{pool}` stayed in use for {:.1} s: {holder}; return connections sooner, \
+         take no second one while holding one, or raise the pool's size",
+        waited.as_secs_f64()
+    )]
+    Exhausted {
+        /// The pool.
+        pool: &'static str,
+        /// How many connections it has.
+        size: u32,
+        /// How long the caller waited.
+        waited: Duration,
+        /// Who has held one for the longest time.
+        holder: String,
+    },
+    /// An operation of one database was asked of the other.
+    #[error("{operation} needs a {needed} database, and this store is {database}")]
+    WrongDatabase {
+        /// What was asked for.
+        operation: &'static str,
+        /// `Postgres` or `SQLite`.
+        needed: &'static str,
+        /// The URL without its password.
+        database: String,
     },
     /// No connection to the database, or none within the time for it.
     #[error("no connection to {database}: {reason}")]
@@ -94,6 +128,9 @@ pub enum Error {
     /// Postgres refused or failed a statement on a raw connection.
     #[error("database: {}", chain(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// SQLite refused or failed a statement on a raw connection.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
     /// The Redis side of the recorder failed.
     #[error(transparent)]
     Queue(#[from] millstream_queue::Error),

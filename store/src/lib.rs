@@ -25,23 +25,31 @@
 //! # }
 //! ```
 
+mod builder;
 #[macro_use]
 mod conn;
+mod config;
 mod error;
 mod fit;
 mod history;
 mod migrate;
 mod pool;
 mod postgres;
+mod raw;
 mod record;
 mod schema;
 mod sql_types;
 mod sqlite;
 mod store;
+mod tls;
 mod url;
 
+pub use builder::StoreBuilder;
+pub use config::{StoreConfig, TlsMode};
 pub use error::Error;
 pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
 pub use migrate::Migration;
+pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
+pub use raw::RawPostgres;
 pub use record::Recorder;
-pub use store::{Health, Store, StoreBuilder};
+pub use store::{Health, Store};

@@ -1,21 +1,26 @@
 //! The pools of a Postgres database: typed connections for Diesel, raw ones for COPY.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use bb8::PooledConnection;
 use bb8_postgres::PostgresConnectionManager;
-use diesel::ConnectionError;
+use diesel::{ConnectionError, sql_query};
 use diesel_async::{
-    AsyncPgConnection,
+    AsyncPgConnection, RunQueryDsl,
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig},
 };
 use futures::FutureExt;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{Error, error::chain, pool::Connections};
+use crate::{
+    Error, Lease, PoolHealth, PoolMetrics, StoreConfig,
+    error::chain,
+    pool::{Connections, Leased},
+    tls::Tls,
+};
 
-type TypedManager = AsyncDieselConnectionManager<AsyncPgConnection>;
-type RawManager = PostgresConnectionManager<NoTls>;
+pub(crate) type TypedManager = AsyncDieselConnectionManager<AsyncPgConnection>;
+pub(crate) type RawManager = PostgresConnectionManager<MakeRustlsConnect>;
 
 /// A Postgres database. Two pools, since a connection that Diesel took over never gives its raw client back.
 #[derive(Clone)]
@@ -25,32 +30,58 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn open(config: &Config, size: u32, name: &Arc<str>) -> Result<Self, Error> {
-        let raw = PostgresConnectionManager::new(config.clone(), NoTls);
-        // The recorder and migrations are the only users of raw connections.
-        let raw = Connections::open(raw, size.clamp(1, 4), name).await?;
-        let typed = TypedManager::new_with_config("", typed_config(config.clone()));
-        Ok(Self { typed: Connections::open(typed, size, name).await?, raw })
+    pub(crate) async fn open(
+        postgres: &Config,
+        tls: &Tls,
+        config: &StoreConfig,
+        name: &Arc<str>,
+    ) -> Result<Self, Error> {
+        let connector = tls.connector().map_err(|reason| Error::Url { url: name.to_string(), reason })?;
+        let raw = PostgresConnectionManager::new(postgres.clone(), connector.clone());
+        let raw = Connections::new(raw, "raw", config.raw_pool_size, config, name);
+        let typed = TypedManager::new_with_config("", typed_config(postgres.clone(), connector));
+        let typed = Connections::new(typed, "typed", config.pool_size, config, name);
+        // Raw connections are made when they are needed.
+        typed.probe().await?;
+        Ok(Self { typed, raw })
     }
 
     /// A connection for typed reads.
-    pub(crate) async fn read(&self) -> Result<PooledConnection<'static, TypedManager>, Error> {
-        self.typed.get().await
+    #[track_caller]
+    pub(crate) fn read(&self) -> impl Future<Output = Result<Leased<TypedManager>, Error>> + Send + use<'_> {
+        self.typed.get()
     }
 
     /// A connection for typed writes: on Postgres the same.
-    pub(crate) async fn write(&self) -> Result<PooledConnection<'static, TypedManager>, Error> {
-        self.typed.get().await
+    #[track_caller]
+    pub(crate) fn write(&self) -> impl Future<Output = Result<Leased<TypedManager>, Error>> + Send + use<'_> {
+        self.typed.get()
     }
 
     /// A pooled raw client.
-    pub(crate) async fn raw(&self) -> Result<PooledConnection<'static, RawManager>, Error> {
-        self.raw.get().await
+    #[track_caller]
+    pub(crate) fn raw(&self) -> impl Future<Output = Result<Leased<RawManager>, Error>> + Send + use<'_> {
+        self.raw.get()
     }
 
     /// A raw client apart from the pool, whose session (and session locks) end when it is dropped.
     pub(crate) async fn session(&self) -> Result<tokio_postgres::Client, Error> {
         self.raw.dedicated().await
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<PoolMetrics> {
+        vec![self.typed.metrics(), self.raw.metrics()]
+    }
+
+    pub(crate) fn leases(&self) -> Vec<Lease> {
+        [self.typed.leases(), self.raw.leases()].concat()
+    }
+
+    pub(crate) async fn check(&self, patience: Duration) -> Vec<PoolHealth> {
+        let typed = async { Ok(sql_query("SELECT 1").execute(&mut *self.typed.get().await?).await.map(drop)?) };
+        let raw = async { Ok(self.raw.get().await?.simple_query("SELECT 1").await.map(drop)?) };
+        let (typed, raw) = tokio::join!(PoolHealth::of("typed", patience, typed), PoolHealth::of("raw", patience, raw));
+        vec![typed, raw]
     }
 }
 
@@ -60,14 +91,14 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// Connects from the parsed settings, so that both pools agree on time-outs and refusals.
-fn typed_config(config: Config) -> ManagerConfig<AsyncPgConnection> {
+/// Connects from the parsed settings, so that both pools agree on time-outs, TLS and refusals.
+fn typed_config(config: Config, connector: MakeRustlsConnect) -> ManagerConfig<AsyncPgConnection> {
     let mut typed = ManagerConfig::default();
     typed.custom_setup = Box::new(move |_| {
-        let config = config.clone();
+        let (config, connector) = (config.clone(), connector.clone());
         async move {
             let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(chain(&error));
-            let (client, connection) = config.connect(NoTls).await.map_err(bad)?;
+            let (client, connection) = config.connect(connector).await.map_err(bad)?;
             AsyncPgConnection::try_from_client_and_connection(client, connection).await
         }
         .boxed()

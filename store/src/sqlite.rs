@@ -3,33 +3,38 @@
 use std::{
     fmt,
     fs::File,
+    future::Future,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use bb8::PooledConnection;
 use diesel::{
     Connection, ConnectionError, ConnectionResult, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::SimpleConnection, sql_query, sql_types::Text,
 };
 use diesel_async::{
-    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig},
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod},
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 use futures::FutureExt;
 
-use crate::{Error, pool::Connections};
+use crate::{
+    Error, Lease, PoolHealth, PoolMetrics, StoreConfig,
+    pool::{Connections, Leased},
+    raw::Rusqlite,
+};
 
 /// A connection whose statements run on tokio's blocking threads.
 ///
 /// A future on it must never be dropped half-way: its statement goes on, and the wrapper panics when the pool takes it
 /// back meanwhile. [`with_conn!`] therefore runs everything in a task of its own.
 pub(crate) type SqliteAsync = SyncConnectionWrapper<SqliteConnection>;
-type Manager = AsyncDieselConnectionManager<SqliteAsync>;
+pub(crate) type Manager = AsyncDieselConnectionManager<SqliteAsync>;
 
-/// Waits up to 5 s for another process's write. WAL lets readers go on while one process writes; with it NORMAL loses at
-/// most the last transactions of a power cut and never the file.
-const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;";
+/// WAL lets readers go on while one process writes; with it NORMAL loses at most the last transactions of a power cut and
+/// never the file.
+pub(crate) const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;";
 
 /// A SQLite file. SQLite has one writer at a time, so the pool for writing has one connection and callers queue there
 /// instead of in the file's lock.
@@ -37,31 +42,70 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PR
 pub(crate) struct Sqlite {
     writer: Connections<Manager>,
     readers: Connections<Manager>,
+    raw: Connections<Rusqlite>,
     path: Arc<Path>,
 }
 
 impl Sqlite {
-    pub(crate) async fn open(path: &Path, size: u32, name: &Arc<str>) -> Result<Self, Error> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
-            return Err(Error::Unreachable {
-                database: name.to_string(),
-                reason: format!("the folder {} does not exist; create it first", folder.display()),
-            });
+    pub(crate) async fn open(path: &Path, config: &StoreConfig, name: &Arc<str>) -> Result<Self, Error> {
+        let refuse = |reason: String| Error::Unreachable { database: name.to_string(), reason };
+        if !config.create_missing && !path.is_file() {
+            return Err(refuse("there is no such file; `millstream migrate` makes it".to_owned()));
         }
-        let writer = Connections::open(manager(path, open_writer), 1, name).await?;
-        let readers = Connections::open(manager(path, open_reader), size, name).await?;
-        Ok(Self { writer, readers, path: path.into() })
+        if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
+            return Err(refuse(format!("the folder {} does not exist; create it first", folder.display())));
+        }
+        let patience = config.busy_timeout;
+        let writer = Connections::new(manager(path, patience, open_writer), "writer", 1, config, name);
+        writer.probe().await?;
+        let readers = Connections::new(manager(path, patience, open_reader), "readers", config.pool_size, config, name);
+        let raw = Connections::new(Rusqlite::new(path, patience), "raw", config.raw_pool_size, config, name);
+        Ok(Self { writer, readers, raw, path: path.into() })
     }
 
     /// A connection that can't write.
-    pub(crate) async fn read(&self) -> Result<PooledConnection<'static, Manager>, Error> {
-        self.readers.get().await
+    #[track_caller]
+    pub(crate) fn read(&self) -> impl Future<Output = Result<Leased<Manager>, Error>> + Send + use<'_> {
+        self.readers.get()
     }
 
     /// The connection that writes, in `BEGIN IMMEDIATE` transactions: a deferred one that reads first and then writes
     /// fails with "locked" whatever the busy time-out is.
-    pub(crate) async fn write(&self) -> Result<PooledConnection<'static, Manager>, Error> {
-        self.writer.get().await
+    #[track_caller]
+    pub(crate) fn write(&self) -> impl Future<Output = Result<Leased<Manager>, Error>> + Send + use<'_> {
+        self.writer.get()
+    }
+
+    /// A connection of `rusqlite`, which can write; between processes and pools the file's lock decides.
+    #[track_caller]
+    pub(crate) fn raw(&self) -> impl Future<Output = Result<Leased<Rusqlite>, Error>> + Send + use<'_> {
+        self.raw.get()
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<PoolMetrics> {
+        vec![self.writer.metrics(), self.readers.metrics(), self.raw.metrics()]
+    }
+
+    pub(crate) fn leases(&self) -> Vec<Lease> {
+        [self.writer.leases(), self.readers.leases(), self.raw.leases()].concat()
+    }
+
+    /// Each look reads the file's schema, which a file that is gone or damaged does not survive.
+    pub(crate) async fn check(&self, patience: Duration) -> Vec<PoolHealth> {
+        const LOOK: &str = "SELECT count(*) FROM sqlite_schema";
+        let typed = async |connections: &Connections<Manager>| {
+            let mut connection = connections.get().await?;
+            // In a task of its own, so that a time-out leaves no connection inside the statement.
+            let look = tokio::spawn(async move { connection.spawn_blocking(|conn| conn.batch_execute(LOOK)).await });
+            Ok(crate::conn::joined(look).await?)
+        };
+        let raw = async { Ok(crate::raw::on_blocking(self.raw.get().await?, |conn| conn.execute_batch(LOOK)).await?) };
+        let (writer, readers, raw) = tokio::join!(
+            PoolHealth::of("writer", patience, typed(&self.writer)),
+            PoolHealth::of("readers", patience, typed(&self.readers)),
+            PoolHealth::of("raw", patience, raw),
+        );
+        vec![writer, readers, raw]
     }
 
     /// The file whose lock serialises migrations among processes.
@@ -82,13 +126,17 @@ fn lock_file(database: &Path) -> PathBuf {
     name.into()
 }
 
-fn manager(path: &Path, open: fn(&Path) -> ConnectionResult<SqliteConnection>) -> Manager {
+type Open = fn(&Path, Duration) -> ConnectionResult<SqliteConnection>;
+
+fn manager(path: &Path, patience: Duration, open: Open) -> Manager {
     let path: Arc<Path> = path.into();
     let mut config = ManagerConfig::default();
+    // No wire that could have been cut lies between.
+    config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |_| {
         let path = path.clone();
         async move {
-            let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+            let opened = tokio::task::spawn_blocking(move || open(&path, patience)).await;
             let opened = opened.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
             opened.map(SqliteAsync::new)
         }
@@ -97,8 +145,8 @@ fn manager(path: &Path, open: fn(&Path) -> ConnectionResult<SqliteConnection>) -
     Manager::new_with_config("", config)
 }
 
-fn open_writer(path: &Path) -> ConnectionResult<SqliteConnection> {
-    let mut conn = open(path)?;
+fn open_writer(path: &Path, patience: Duration) -> ConnectionResult<SqliteConnection> {
+    let mut conn = open(path, patience)?;
     let journal: Journal = sql_query("PRAGMA journal_mode").get_result(&mut conn).map_err(bad)?;
     if journal.journal_mode == "wal" {
         return Ok(conn);
@@ -116,16 +164,17 @@ struct Journal {
     journal_mode: String,
 }
 
-fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
-    let mut conn = open(path)?;
+fn open_reader(path: &Path, patience: Duration) -> ConnectionResult<SqliteConnection> {
+    let mut conn = open(path, patience)?;
     conn.batch_execute("PRAGMA query_only = ON;").map_err(bad)?;
     Ok(conn)
 }
 
-fn open(path: &Path) -> ConnectionResult<SqliteConnection> {
+fn open(path: &Path, patience: Duration) -> ConnectionResult<SqliteConnection> {
     let path = path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?;
     let mut conn = SqliteConnection::establish(path)?;
-    conn.batch_execute(SETTINGS).map_err(bad)?;
+    let settings = format!("PRAGMA busy_timeout = {}; {SETTINGS}", patience.as_millis());
+    conn.batch_execute(&settings).map_err(bad)?;
     Ok(conn)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
+    future::Future,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use diesel::{QueryableByName, result::DatabaseErrorKind, sql_query, sql_types::T
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    Error, History,
+    Error, History, Lease, Metrics, PoolHealth, StoreBuilder, StoreConfig,
     postgres::Postgres,
     sqlite::Sqlite,
     url::{self, Target},
@@ -29,6 +29,8 @@ pub struct Store {
 struct Shared {
     backend: Backend,
     name: Arc<str>,
+    /// Longest wait for a connection.
+    patience: Duration,
 }
 
 /// The database behind a store.
@@ -50,7 +52,22 @@ impl Store {
 
     /// Settings first, then `.await` connects.
     pub fn builder(url: &str) -> StoreBuilder {
-        StoreBuilder { url: url.to_owned(), pool_size: 8, create_missing: true }
+        StoreBuilder::new(StoreConfig::new(url))
+    }
+
+    /// Connects with settings that were read from a file or the environment.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value out of its bounds, and those of [`Store::connect`].
+    pub async fn open(config: &StoreConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let name: Arc<str> = config.name().into();
+        let backend = match url::parse(config)? {
+            Target::Postgres(postgres, tls) => Backend::Postgres(Postgres::open(&postgres, &tls, config, &name).await?),
+            Target::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, config, &name).await?),
+        };
+        let patience = config.checkout_timeout;
+        Ok(Self { shared: Arc::new(Shared { backend, name, patience }) })
     }
 
     /// The URL without its password.
@@ -83,6 +100,33 @@ impl Store {
             }
         };
         Ok(Health { version: facts.version, durability: facts.durability, latency: started.elapsed() })
+    }
+
+    /// Asks for a connection of each pool and for an answer on it, at once and in bounded time: never longer than the time
+    /// for a check-out and 1 s more.
+    pub async fn check_pools(&self) -> Vec<PoolHealth> {
+        let patience = self.shared.patience + Duration::from_secs(1);
+        match self.backend() {
+            Backend::Postgres(database) => database.check(patience).await,
+            Backend::Sqlite(database) => database.check(patience).await,
+        }
+    }
+
+    /// What the pools did and do: numbers, or Prometheus' text by [`Metrics::to_prometheus`].
+    pub fn metrics(&self) -> Metrics {
+        let pools = match self.backend() {
+            Backend::Postgres(database) => database.metrics(),
+            Backend::Sqlite(database) => database.metrics(),
+        };
+        Metrics { database: self.name().to_owned(), pools }
+    }
+
+    /// Who holds connections now, since when, and where they were taken.
+    pub fn leases(&self) -> Vec<Lease> {
+        match self.backend() {
+            Backend::Postgres(database) => database.leases(),
+            Backend::Sqlite(database) => database.leases(),
+        }
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -131,59 +175,4 @@ struct Facts {
     version: String,
     #[diesel(sql_type = Text)]
     durability: String,
-}
-
-/// Settings of a [`Store`]; `.await` connects.
-#[derive(Clone)]
-#[must_use = "nothing connects until awaited"]
-pub struct StoreBuilder {
-    url: String,
-    pool_size: u32,
-    create_missing: bool,
-}
-
-impl StoreBuilder {
-    /// Most connections for typed queries: to Postgres, or readers of a SQLite file (which has one writer beside them).
-    /// Default: 8, at least 1.
-    pub fn pool_size(mut self, connections: u32) -> Self {
-        self.pool_size = connections.max(1);
-        self
-    }
-
-    /// Whether a SQLite file that isn't there is made, or refused. Default: made.
-    pub fn create_missing(mut self, create: bool) -> Self {
-        self.create_missing = create;
-        self
-    }
-
-    async fn connect(self) -> Result<Store, Error> {
-        let name: Arc<str> = url::redact(&self.url).into();
-        let backend = match url::parse(&self.url)? {
-            Target::Postgres(config) => Backend::Postgres(Postgres::open(&config, self.pool_size, &name).await?),
-            Target::Sqlite(path) if !self.create_missing && !path.is_file() => {
-                let reason = "there is no such file; `millstream migrate` makes it".to_owned();
-                return Err(Error::Unreachable { database: name.to_string(), reason });
-            }
-            Target::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, self.pool_size, &name).await?),
-        };
-        Ok(Store { shared: Arc::new(Shared { backend, name }) })
-    }
-}
-
-impl IntoFuture for StoreBuilder {
-    type Output = Result<Store, Error>;
-    type IntoFuture = BoxFuture<Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.connect())
-    }
-}
-
-impl fmt::Debug for StoreBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreBuilder")
-            .field("url", &url::redact(&self.url))
-            .field("pool_size", &self.pool_size)
-            .finish()
-    }
 }

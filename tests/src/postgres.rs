@@ -30,6 +30,7 @@ const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
 pub struct Postgres {
     process: Process,
     port: u16,
+    settings: Vec<String>,
     dir: TempDir, // after `process`, so that the server is gone when its folder is removed
 }
 
@@ -39,6 +40,15 @@ impl Postgres {
     /// # Errors
     /// When Postgres is not installed (the message says how to install it) or does not come up.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with settings of the form `name=value`, as in `postgresql.conf`.
+    ///
+    /// # Errors
+    /// Those of [`Postgres::start`].
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let programs = programs()?;
         let user = server_user().await?;
         // Always among the system's temporary files: another user's server could not enter a folder in a private home.
@@ -53,9 +63,9 @@ impl Postgres {
         loop {
             tries += 1;
             let port = free_port()?;
-            let process = spawn(&programs, dir.path(), port, user)?;
+            let process = spawn(&programs, dir.path(), port, user, &settings)?;
             match ready(&process).await {
-                Ok(()) => return Ok(Self { process, port, dir }),
+                Ok(()) => return Ok(Self { process, port, settings, dir }),
                 Err(error) if tries == TRIES => return Err(error),
                 Err(_) => {}
             }
@@ -84,6 +94,18 @@ impl Postgres {
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Ends the server at once with all its backends, as a crash of the machine would, and starts it anew on its port and
+    /// folder.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.signal(Signal::QUIT);
+        self.process.exited().await;
+        self.process = spawn(&programs()?, self.dir.path(), self.port, server_user().await?, &self.settings)?;
+        ready(&self.process).await
     }
 
     /// Creates the empty database `name` and returns its URL.
@@ -151,7 +173,7 @@ async fn init(programs: &Path, data: &Path, user: Option<(u32, u32)>) -> Result<
     Ok(())
 }
 
-fn spawn(programs: &Path, dir: &Path, port: u16, user: Option<(u32, u32)>) -> Result<Process> {
+fn spawn(programs: &Path, dir: &Path, port: u16, user: Option<(u32, u32)>, settings: &[String]) -> Result<Process> {
     Process::builder(programs.join("postgres"))
         .arg("-D")
         .arg(dir.join("data"))
@@ -160,6 +182,7 @@ fn spawn(programs: &Path, dir: &Path, port: u16, user: Option<(u32, u32)>) -> Re
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
         .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
         .args(["-c", "max_connections=300"]) // many tests at once, each with two pools
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .env("LC_ALL", "C") // its messages are read below
         .current_dir("/")
         .user(user)

@@ -6,5 +6,7 @@ mod history;
 mod migrating;
 mod outages;
 mod packs;
+mod pools;
 mod recording;
 mod reports;
+mod secured;

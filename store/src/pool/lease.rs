@@ -1,0 +1,171 @@
+//! Who holds a pool's connections, since when, and from where.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    panic::Location,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bb8::PooledConnection;
+use tracing::warn;
+
+use super::{Bounded, Manager, Shared};
+
+/// A connection that someone holds; see [`Store::leases`](crate::Store::leases).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The pool it came from: `typed`, `raw`, `writer` or `readers`.
+    pub pool: &'static str,
+    /// File, line and column where it was taken.
+    pub place: &'static Location<'static>,
+    /// Since then.
+    pub held: Duration,
+}
+
+/// The leases of one pool, each in a slot of its own.
+pub(super) struct Leases {
+    pool: &'static str,
+    database: Arc<str>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    taken: Vec<Option<Taken>>,
+    free: Vec<usize>,
+}
+
+struct Taken {
+    place: &'static Location<'static>,
+    since: Instant,
+    reported: bool,
+}
+
+impl Leases {
+    pub(super) fn new(pool: &'static str, database: Arc<str>) -> Self {
+        Self { pool, database, slots: Mutex::default() }
+    }
+
+    pub(super) fn list(&self) -> Vec<Lease> {
+        let lease = |taken: &Taken| Lease { pool: self.pool, place: taken.place, held: taken.since.elapsed() };
+        let mut leases: Vec<Lease> = self.slots().taken.iter().flatten().map(lease).collect();
+        leases.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.held));
+        leases
+    }
+
+    /// How many are held now.
+    pub(super) fn count(&self) -> usize {
+        let slots = self.slots();
+        slots.taken.len() - slots.free.len()
+    }
+
+    /// Reports each connection that is held for longer than `bound`, once. Returns how many were new.
+    fn report(&self, bound: Duration) -> u64 {
+        let mut new = 0;
+        for taken in self.slots().taken.iter_mut().flatten() {
+            let held = taken.since.elapsed();
+            if held > bound && !std::mem::replace(&mut taken.reported, true) {
+                new += 1;
+                warn!(
+                    database = &*self.database,
+                    pool = self.pool,
+                    held_seconds = held.as_secs_f64(),
+                    place = %taken.place,
+                    "a connection is held for too long: return it, or raise leak_after"
+                );
+            }
+        }
+        new
+    }
+
+    fn take(&self, place: &'static Location<'static>, since: Instant) -> usize {
+        let mut slots = self.slots();
+        let taken = Some(Taken { place, since, reported: false });
+        match slots.free.pop() {
+            Some(slot) => {
+                slots.taken[slot] = taken;
+                slot
+            }
+            None => {
+                slots.taken.push(taken);
+                slots.taken.len() - 1
+            }
+        }
+    }
+
+    fn end(&self, slot: usize) {
+        let mut slots = self.slots();
+        slots.taken[slot] = None;
+        slots.free.push(slot);
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks for leaks until the pool is gone; never with a bound of zero.
+pub(super) fn watch(shared: &Arc<Shared>, bound: Duration) {
+    if bound.is_zero() {
+        return;
+    }
+    let shared = Arc::downgrade(shared);
+    let mut looks = tokio::time::interval((bound / 4).clamp(Duration::from_millis(10), Duration::from_secs(10)));
+    tokio::spawn(async move {
+        loop {
+            looks.tick().await;
+            let Some(shared) = shared.upgrade() else { return };
+            shared.counters.leaked(shared.leases.report(bound));
+        }
+    });
+}
+
+/// A pooled connection on loan. Dropping it returns it.
+pub(crate) struct Leased<M: Manager> {
+    connection: PooledConnection<'static, Bounded<M>>,
+    shared: Arc<Shared>,
+    slot: usize,
+    since: Instant,
+}
+
+impl<M: Manager> Leased<M> {
+    pub(super) fn new(
+        connection: PooledConnection<'static, Bounded<M>>,
+        shared: &Arc<Shared>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        let since = Instant::now();
+        let slot = shared.leases.take(place, since);
+        Self { connection, shared: shared.clone(), slot, since }
+    }
+}
+
+impl<M: Manager> Drop for Leased<M> {
+    fn drop(&mut self) {
+        self.shared.leases.end(self.slot);
+        self.shared.counters.used(self.since.elapsed());
+    }
+}
+
+impl<M: Manager> Deref for Leased<M> {
+    type Target = M::Connection;
+
+    fn deref(&self) -> &M::Connection {
+        &self.connection
+    }
+}
+
+impl<M: Manager> DerefMut for Leased<M> {
+    fn deref_mut(&mut self) -> &mut M::Connection {
+        &mut self.connection
+    }
+}
+
+impl<M: Manager> fmt::Debug for Leased<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leased").field("pool", &self.shared.name).field("since", &self.since).finish()
+    }
+}
