@@ -48,7 +48,7 @@ pub use builder::StoreBuilder;
 pub use config::{StoreConfig, TlsMode};
 pub use error::Error;
 pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
-pub use migrate::Migration;
+pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migrator};
 pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
 pub use raw::RawPostgres;
 pub use record::Recorder;

@@ -1,53 +1,18 @@
 //! The migrations this program carries. `store/migrations` links to the top folder, so that a package carries them too.
 
-use std::fmt;
-
-use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
-
-use super::Migration;
-
-/// Owner of our rows in the ledger.
-pub(super) const OWNER: &str = "millstream";
-
-/// A migration's SQL.
-pub(super) struct Embedded {
-    pub(super) version: &'static str,
-    pub(super) name: &'static str,
-    pub(super) up: &'static str,
-    pub(super) down: &'static str,
-}
+use super::set::{EmbeddedMigration as Embedded, Migrations};
 
 macro_rules! migrations {
     ($database:literal: $($version:literal $name:literal),+ $(,)?) => {
-        &[$(Embedded {
-            version: $version,
-            name: $name,
-            up: include_str!(concat!("../../migrations/", $database, "/", $version, "_", $name, "/up.sql")),
-            down: include_str!(concat!("../../migrations/", $database, "/", $version, "_", $name, "/down.sql")),
-        }),+]
+        &[$($crate::embed_migrations!(@one $database $version $name)),+]
     };
 }
 
-pub(super) const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports");
-pub(super) const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports");
+const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports");
+const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports");
 
-impl Embedded {
-    /// SHA-256 of the way up, in hex.
-    pub(super) fn checksum(&self) -> String {
-        Sha256::digest(self.up).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    pub(super) fn status(&self, applied_at: Option<DateTime<Utc>>) -> Migration {
-        Migration { version: self.version.to_owned(), name: self.name.to_owned(), applied_at }
-    }
-}
-
-impl fmt::Display for Embedded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.version, self.name)
-    }
-}
+/// Millstream's own.
+pub(super) const MILLSTREAM: Migrations = Migrations::new("millstream", POSTGRES, SQLITE);
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +27,17 @@ mod tests {
             let mut folders: Vec<_> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
             folders.sort_unstable();
             assert_eq!(folders, embedded.iter().map(Embedded::to_string).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_first_version_is_as_it_was_applied_everywhere() {
+        // A change of these files would lock every existing database out: make a new migration instead.
+        for (embedded, checksum) in [
+            (POSTGRES, "a56e52976f3fbedd5a70f0cef0bc6c93537c1d54e11ceb9548a22db2e2da1c0f"),
+            (SQLITE, "71ce1034212f36b7b58ad7ac4ad9bfad3eeae842a6f1bed8d14288eb6fe41dcb"),
+        ] {
+            assert_eq!(embedded[0].checksum(), checksum, "{}", embedded[0]);
         }
     }
 }

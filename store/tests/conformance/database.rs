@@ -1,6 +1,6 @@
 //! The databases that each test runs on.
 
-use millstream_store::Store;
+use millstream_store::{Error, Store};
 use millstream_tests::{fresh_database, shared_postgres};
 use tempfile::TempDir;
 
@@ -30,6 +30,17 @@ impl Database {
         let store = self.store().await;
         store.migrate().await.expect("migrations");
         store
+    }
+}
+
+/// The number that a statement answers with, by a raw connection.
+pub(crate) async fn sql(store: &Store, statement: &str) -> Result<i64, Error> {
+    if store.name().starts_with("postgres") {
+        let client = store.raw_postgres().await?;
+        Ok(client.query_one(statement, &[]).await?.get(0))
+    } else {
+        let statement = statement.to_owned();
+        store.raw_sqlite(move |conn| conn.query_row(&statement, [], |row| row.get(0))).await
     }
 }
 
