@@ -45,6 +45,7 @@ impl State {
 
     /// Keeps the outcome of a run, which may be the end of its job. (Rule 14: one outcome for a run, and one end.)
     pub(super) fn record(&mut self, job: JobId, run: u8, end: Option<End>) {
+        assert!(u32::from(run) < u16::BITS, "the configuration has more runs than are kept account of");
         let history = &mut self.server.history[usize::from(job)];
         let (is_second, is_over) = (history.outcomes & 1 << run != 0, history.end.is_some());
         history.outcomes |= 1 << run;
