@@ -113,14 +113,13 @@ async fn a_running_job_that_is_handed_out_once_more_is_not_started_again() {
     cmd("XGROUP").arg("DESTROY").arg(&lane).arg(WORKERS).exec_async(&mut conn).await.unwrap();
     // The worker makes the group again, from the start of the lane, and is given the job once more.
     let waiting = async {
-        while cmd("XPENDING")
-            .arg(&lane)
-            .arg(WORKERS)
-            .query_async::<(u64, Value, Value, Value)>(&mut conn)
-            .await
-            .is_ok_and(|(pending, ..)| pending == 1)
-            == false
-        {
+        loop {
+            let mut look = cmd("XPENDING");
+            let seen: redis::RedisResult<(u64, Value, Value, Value)> =
+                look.arg(&lane).arg(WORKERS).query_async(&mut conn).await;
+            if seen.is_ok_and(|(pending, ..)| pending == 1) {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
