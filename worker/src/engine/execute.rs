@@ -30,28 +30,30 @@ use crate::{
 /// How long a cancelled handler may go on to tidy up, before it is dropped.
 const WIND_UP: Duration = Duration::from_secs(1);
 
+// Every job's task has the size of the largest of these futures and is moved when it is spawned: what few jobs come to is
+// boxed.
+
 /// Runs what was read; none when it no longer concerns this consumer.
 pub(super) async fn execute<S: Send + Sync + 'static>(epoch: &Arc<Epoch<S>>, taken: Taken) -> Option<Finished> {
     match taken.job {
         Ok(entry) => run_job(epoch, taken.place, entry, taken.cancel).await,
-        Err(malformed) => bury(epoch, taken.place, &malformed).await,
+        Err(malformed) => Box::pin(bury(epoch, taken.place, &malformed)).await,
     }
 }
 
 async fn run_job<S: Send + Sync + 'static>(
     epoch: &Arc<Epoch<S>>,
     place: Place,
-    entry: Entry,
+    entry: Arc<Entry>,
     cancel: CancellationToken,
 ) -> Option<Finished> {
     let started_us = now_us();
     let handler = epoch.process.handlers.find(&entry, epoch.lease.queue());
     let options = Options::parse(entry.options.as_deref());
-    let policy = handler.map(|handler| handler.policy);
+    let policy = handler.map(|handler| &handler.policy);
     let times = Times::of(&entry, &options, policy);
     let reports = Arc::new(Reports::default());
     let mut has_started = false;
-    let entry = Arc::new(entry);
     let ending = match handler {
         _ if cancel.is_cancelled() => Ending::Cancelled,
         _ if times.have_expired(started_us / 1000) => Ending::Expired,
@@ -61,7 +63,7 @@ async fn run_job<S: Send + Sync + 'static>(
             if let Some(unique) = &options.unique
                 && unique.until == Until::Started
             {
-                release(epoch, unique, &entry).await;
+                Box::pin(release(epoch, unique, &entry)).await;
             }
             let timeout = times.longest(started_us / 1000);
             attempt(epoch, handler, place, &entry, timeout, cancel, &reports).await?
@@ -124,7 +126,7 @@ async fn release<S>(epoch: &Epoch<S>, unique: &UniqueKey, entry: &Entry) {
     }
 }
 
-fn limits(policy: Option<Policy>, options: &Options, deadline_ms: Option<i64>) -> Limits {
+fn limits(policy: Option<&Policy>, options: &Options, deadline_ms: Option<i64>) -> Limits {
     let backoff = options.backoff.or(policy.map(|policy| policy.backoff)).unwrap_or_default();
     let chosen_backoff = policy.map(|policy| policy.chosen_backoff).filter(|_| options.backoff.is_none());
     let attempts = options.attempts.or(policy.map(|policy| policy.attempts)).unwrap_or(1);
@@ -155,7 +157,7 @@ struct Run {
 }
 
 impl Run {
-    fn finished(mut self, consumer: &str, policy: Option<Policy>, ending: Ending) -> Finished {
+    fn finished(mut self, consumer: &str, policy: Option<&Policy>, ending: Ending) -> Finished {
         let step = self.step();
         let report = self.report(&ending);
         let mut packed = Vec::new();

@@ -1,6 +1,9 @@
 //! Reading a queue's lanes on a dedicated connection.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use millstream_queue::{
     Dedicated, Entry, Lane, MalformedEntry, Position,
@@ -30,7 +33,8 @@ const MOMENT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) place: Place,
-    pub(super) job: Result<Entry, MalformedEntry>,
+    /// Shared, because it is handed from future to future and moves cost more than that.
+    pub(super) job: Result<Arc<Entry>, MalformedEntry>,
     /// Someone asked to cancel the job.
     pub(super) cancel: CancellationToken,
 }
@@ -197,7 +201,7 @@ impl Reader {
             let place = Place { server: self.server, lane, position };
             match fields {
                 Value::Array(fields) => {
-                    let job = Entry::decode(&lane_key, id, fields);
+                    let job = Entry::decode(&lane_key, id, fields).map(Arc::new);
                     catch.taken.push(Taken { place, job, cancel: CancellationToken::new() });
                 }
                 _ => catch.gone.push(place),

@@ -25,7 +25,7 @@ pub(crate) struct Longest {
 }
 
 impl Times {
-    pub(super) fn of(entry: &Entry, options: &Options, policy: Option<Policy>) -> Self {
+    pub(super) fn of(entry: &Entry, options: &Options, policy: Option<&Policy>) -> Self {
         let of_type = |time: Option<Duration>| {
             time.map(|time| entry.at_ms.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
         };
