@@ -120,7 +120,11 @@ async fn a_handler_may_tidy_up_when_its_job_is_called_off() {
         let id = if is_blocking { client.push(Compute).await } else { client.push(Tidy).await }.unwrap();
         marks.started.notified().await;
         client.cancel(QUEUE, id).await.unwrap();
-        while outcomes.next().await.id != id {}
+        let mut outcome = outcomes.next().await;
+        while outcome.id != id {
+            outcome = outcomes.next().await;
+        }
+        assert_eq!(outcome.state, State::Cancelled);
         assert!(marks.has_tidied.load(Ordering::SeqCst));
         drop(stop);
         running.await.unwrap().unwrap();

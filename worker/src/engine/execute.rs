@@ -100,13 +100,14 @@ async fn attempt<S: Send + Sync + 'static>(
     tokio::select! {
         biased;
         ended = &mut running => Some(match ended {
+            // It may have ended because it heard of it: however it ends, it was called off.
+            _ if cancel.is_cancelled() => Ending::Cancelled,
             Ok(returned) => Ending::Completed(returned.into_json()),
             Err(failure) => Ending::Failed(failure),
         }),
         () = epoch.lease.fenced() => None,
         () = epoch.cut_off.cancelled() => Some(Ending::Interrupted),
         () = cancel.cancelled() => {
-            // However it ends, it was called off.
             let _ = tokio::time::timeout(WIND_UP, running).await;
             (!epoch.lease.is_fenced()).then_some(Ending::Cancelled)
         }
