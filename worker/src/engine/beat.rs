@@ -52,6 +52,7 @@ impl Beats {
             connection: None,
             retry: Retry::new("beat"),
             runtime_seen: (0, Instant::now()),
+            is_hung: false,
         };
         std::thread::Builder::new().name("millstream-beat".into()).spawn(move || thread.run())?;
         Ok(Self { shared })
@@ -87,6 +88,8 @@ struct Thread {
     /// Reports only: the beat keeps its own time.
     retry: Retry,
     runtime_seen: (u64, Instant),
+    /// The runtime stood still at the last look, which was told of.
+    is_hung: bool,
 }
 
 impl Thread {
@@ -111,10 +114,11 @@ impl Thread {
             self.runtime_seen = (count, Instant::now());
         }
         let is_hung = self.runtime_seen.1.elapsed() > self.settings.hang && !shared.beaters().is_empty();
-        if is_hung {
+        if is_hung && !self.is_hung {
             let still_ms = self.runtime_seen.1.elapsed().as_millis();
             events::lease_runtime_still(u64::try_from(still_ms).unwrap_or(u64::MAX));
         }
+        self.is_hung = is_hung;
         !is_hung
     }
 
