@@ -81,7 +81,7 @@ pub use push::{Push, PushAll};
 pub use recording::{Overflow, UNRECORDED_LIMIT};
 pub use report::{Progress, pack_fields};
 pub use result::JobResult;
-pub use retry::Retry;
+pub use retry::{Retry, Trouble};
 pub use server::ServerFacts;
 pub use signals::{Signal, Signals};
 pub use stored::Stored;

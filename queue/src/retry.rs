@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use redis::RedisError;
 use tracing::{Level, event};
+
+use crate::Error;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ impl Retry {
     }
 
     /// Logs the error, and waits: 50 ms at first, then twice as long each time, up to one second.
-    pub async fn failed(&mut self, error: &impl Display) {
+    pub async fn failed(&mut self, error: &impl Trouble) {
         self.report(error);
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST);
@@ -46,19 +49,18 @@ impl Retry {
 
     /// Logs the error, once in a trouble however often it comes and goes, and not where another loop of the process logged
     /// the same within the last ten seconds.
-    pub fn report(&mut self, error: &impl Display) {
-        self.report_at(error.to_string(), Instant::now());
+    pub fn report(&mut self, error: &impl Trouble) {
+        self.report_at(&error.cause(), error, Instant::now());
     }
 
-    fn report_at(&mut self, error: String, now: Instant) -> bool {
-        let cause = cause(&error);
+    fn report_at(&mut self, cause: &str, error: &impl Display, now: Instant) -> bool {
         if self.last_failure.is_none_or(|last| now.duration_since(last) > CALM) {
             self.told.clear();
         }
         self.last_failure = Some(now);
         let is_news =
             self.told.len() < REMEMBERED && !self.told.iter().any(|told| told == cause) && is_news(cause, now);
-        let loop_name = self.what;
+        let (loop_name, error) = (self.what, error.to_string());
         if is_news {
             event!(name: "retry.failed", target: "millstream::retry", Level::WARN, loop_name, error, "failed, trying again");
             self.told.push(cause.to_owned());
@@ -79,18 +81,33 @@ impl Retry {
     }
 }
 
-/// How a connection that is gone shows, now to the loop that used it, then to those that want another.
-const GONE: [&str; 4] = ["broken pipe", "Connection refused", "Connection reset", "subscription ended"];
+/// An error that several loops may meet at once, each in words of its own.
+pub trait Trouble: Display {
+    /// What the others meet too: the code word of a server's answer, such as `MISCONF`, for it words the refusal of each
+    /// command differently; one phrase for all ways in which a server that went away shows, now to the loop that used the connection,
+    /// then to those that want another; else the error itself.
+    fn cause(&self) -> String;
+}
 
-/// What makes two errors the same trouble: that the connection is gone, in whatever words; the code word of a server's answer,
-/// such as `MISCONF`, for it words the refusal of each command differently; else the whole text.
-fn cause(error: &str) -> &str {
-    if GONE.iter().any(|words| error.contains(words)) {
-        return GONE[0];
+impl Trouble for Error {
+    fn cause(&self) -> String {
+        match self {
+            Error::Redis(source) | Error::Unreachable { source, .. } => source.cause(),
+            other => other.to_string(),
+        }
     }
-    let quoted = error.split('"').skip(1).step_by(2);
-    let is_code = |word: &&str| word.len() > 2 && *word != "ERR" && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    quoted.into_iter().find(is_code).unwrap_or(error)
+}
+
+impl Trouble for RedisError {
+    fn cause(&self) -> String {
+        let answers = self.clone().into_server_errors();
+        if let Some((_, answer)) = answers.as_ref().and_then(|answers| answers.first())
+            && answer.code() != "ERR"
+        {
+            return answer.code().to_owned();
+        }
+        if self.is_connection_dropped() { "the server went away".to_owned() } else { self.to_string() }
+    }
 }
 
 /// Whether no loop logged the cause lately; notes it, if so.
@@ -114,46 +131,49 @@ mod tests {
     fn a_trouble_that_comes_and_goes_is_logged_once_and_anew_after_a_calm() {
         let mut retry = Retry::new("test");
         let start = Instant::now();
-        let error = || "it comes and goes".to_owned();
-        assert!(retry.report_at(error(), start));
-        for second in 1..60 {
+        let mut report = |cause: &str, seconds: u32| {
             retry.worked();
-            assert!(!retry.report_at(error(), start + second * SECOND));
+            retry.report_at(cause, &"an error", start + seconds * SECOND)
+        };
+        assert!(report("it comes and goes", 0));
+        for seconds in 1..60 {
+            assert!(!report("it comes and goes", seconds));
         }
-        assert!(retry.report_at("another".to_owned(), start + 60 * SECOND));
-        assert!(!retry.report_at(error(), start + 61 * SECOND));
-        assert!(retry.report_at(error(), start + 75 * SECOND));
-    }
-
-    #[test]
-    fn a_server_that_goes_away_is_one_trouble() {
-        let gone = ["Redis: broken pipe", "no connection to Redis at x: Connection refused (os error 111)"];
-        assert_eq!(cause(gone[0]), cause(gone[1]));
-        assert_ne!(cause(gone[1]), cause("no connection to Redis at x: invalid password"));
+        assert!(report("another", 60));
+        assert!(!report("it comes and goes", 61));
+        assert!(report("it comes and goes", 75));
     }
 
     #[test]
     fn what_hits_several_loops_at_once_is_logged_by_the_first_and_later_by_those_it_still_hits() {
         let (mut one, mut two) = (Retry::new("one"), Retry::new("two"));
         let start = Instant::now();
-        let error = || "it hits both".to_owned();
-        assert!(one.report_at(error(), start));
-        assert!(!two.report_at(error(), start + SECOND));
-        assert!(!two.report_at(error(), start + 9 * SECOND));
-        assert!(two.report_at(error(), start + 11 * SECOND));
-        assert!(!one.report_at(error(), start + 12 * SECOND));
-        assert!(!two.report_at(error(), start + 15 * SECOND));
+        let report = |retry: &mut Retry, seconds: u32| retry.report_at("it hits both", &"x", start + seconds * SECOND);
+        assert!(report(&mut one, 0));
+        assert!(!report(&mut two, 1));
+        assert!(!report(&mut two, 9));
+        assert!(report(&mut two, 11));
+        assert!(!report(&mut one, 12));
+        assert!(!report(&mut two, 15));
+    }
+
+    fn answered(reply: &str) -> RedisError {
+        let value = redis::parse_redis_value(reply.as_bytes()).expect("a reply");
+        value.extract_error().expect_err("a refusal")
     }
 
     #[test]
-    fn refusals_of_different_commands_have_one_cause() {
-        let refusals = [
-            r#"Redis: "MISCONF": Errors writing to the AOF file: No space left on device"#,
-            r#"no connection to Redis at h:1: Pipeline failures: [(Index 0, error: "MISCONF": x), (Index 1, error: "MISCONF": y)]"#,
-        ];
-        assert!(refusals.iter().all(|refusal| cause(refusal) == "MISCONF"));
-        for other in ["no such host", r#""ERR": no such key"#, r#"the "KIND of" it"#, ""] {
-            assert_eq!(cause(other), other);
+    fn refusals_of_different_commands_have_one_cause_and_so_have_the_signs_of_a_server_that_went_away() {
+        use std::io::ErrorKind;
+        let refusal = answered("-MISCONF Errors writing to the AOF file: No space left on device\r\n");
+        assert_eq!(refusal.cause(), "MISCONF");
+        assert_eq!(Error::Unreachable { server: "h:1".to_owned(), source: refusal }.cause(), "MISCONF");
+        use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+        for kind in [BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof] {
+            assert_eq!(RedisError::from(std::io::Error::from(kind)).cause(), "the server went away", "{kind}");
+        }
+        for error in [std::io::Error::from(ErrorKind::TimedOut).into(), answered("-ERR no such key\r\n")] {
+            assert_eq!(error.cause(), error.to_string());
         }
     }
 
@@ -161,8 +181,8 @@ mod tests {
     async fn pauses_double_and_begin_anew_once_it_worked() {
         let mut retry = Retry::new("test");
         let start = Instant::now();
-        retry.failed(&"pauses").await;
-        retry.failed(&"pauses").await;
+        retry.failed(&Error::Time { time: "pauses".to_owned() }).await;
+        retry.failed(&Error::Time { time: "pauses".to_owned() }).await;
         assert!(start.elapsed() >= Duration::from_millis(50 + 100));
         assert_eq!(retry.pause, 4 * FIRST);
         retry.worked();
