@@ -96,13 +96,13 @@ impl Postgres {
         &self.process
     }
 
-    /// Ends the server at once with all its backends, as a crash of the machine would, and starts it anew on its port and
-    /// folder.
+    /// Ends the server and all its connections in order, which keeps what was committed in spite of the missing syncs, and
+    /// starts it anew on its port and folder.
     ///
     /// # Errors
     /// When it does not come up again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.signal(Signal::QUIT);
+        self.process.signal(Signal::INT);
         self.process.exited().await;
         self.process = spawn(&programs()?, self.dir.path(), self.port, server_user().await?, &self.settings)?;
         ready(&self.process).await

@@ -141,6 +141,16 @@ impl<M: Manager> Leased<M> {
         let slot = shared.leases.take(place, since);
         Self { connection, shared: shared.clone(), slot, since }
     }
+
+    /// Says that what follows may be given up half-way; [`Leased::answered`] takes it back.
+    pub(crate) fn doubt(&mut self) {
+        self.connection.doubtful = true;
+    }
+
+    /// Says that the connection answered.
+    pub(crate) fn answered(&mut self) {
+        self.connection.doubtful = false;
+    }
 }
 
 impl<M: Manager> Drop for Leased<M> {
@@ -154,13 +164,13 @@ impl<M: Manager> Deref for Leased<M> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
-        &self.connection
+        &self.connection.connection
     }
 }
 
 impl<M: Manager> DerefMut for Leased<M> {
     fn deref_mut(&mut self) -> &mut M::Connection {
-        &mut self.connection
+        &mut self.connection.connection
     }
 }
 

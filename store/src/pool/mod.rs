@@ -17,10 +17,15 @@ use std::{
 
 use bb8::{Pool, RunError};
 
-use self::{bounded::Failure, lease::Leases, metrics::Counters, refusal::Refusals};
 pub(crate) use self::{
     bounded::{Bounded, Manager},
     lease::Leased,
+};
+use self::{
+    bounded::{Failure, Kept},
+    lease::Leases,
+    metrics::Counters,
+    refusal::Refusals,
 };
 pub use self::{
     health::PoolHealth,
@@ -84,7 +89,7 @@ impl<M: Manager> Connections<M> {
 
     /// Connects once, so that a wrong URL is told now.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
-        let first = self.dedicated().await?;
+        let first = self.connect().await?;
         // No room means that the pool has connected by itself meanwhile.
         if self.pool.add(first).is_ok() {
             self.shared.counters.added();
@@ -130,6 +135,10 @@ impl<M: Manager> Connections<M> {
 
     /// A connection apart from the pool, closed when dropped.
     pub(crate) async fn dedicated(&self) -> Result<M::Connection, Error> {
+        Ok(self.connect().await?.connection)
+    }
+
+    async fn connect(&self) -> Result<Kept<M::Connection>, Error> {
         self.pool.dedicated_connection().await.map_err(|failure| self.shared.unreachable(failure.to_string()))
     }
 

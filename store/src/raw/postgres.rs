@@ -43,11 +43,12 @@ impl DerefMut for RawPostgres {
 
 impl Drop for RawPostgres {
     fn drop(&mut self) {
-        if let (Some(client), Ok(runtime)) = (self.client.take(), Handle::try_current()) {
+        if let (Some(mut client), Ok(runtime)) = (self.client.take(), Handle::try_current()) {
             runtime.spawn(async move {
-                // A failure means that the connection is gone, which the pool sees for itself.
-                let _ = tokio::time::timeout(PATIENCE, leave_transaction(&client)).await;
-                drop(client);
+                client.doubt();
+                if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, leave_transaction(&client)).await {
+                    client.answered();
+                }
             });
         }
     }

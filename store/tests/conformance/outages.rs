@@ -110,6 +110,25 @@ async fn terminated_backends_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_restarts_gets_every_outcome_once() {
+    let mut server = Postgres::start().await.expect("a Postgres");
+    let store = Store::connect(&server.url()).await.expect("a store");
+    store.migrate().await.expect("migrations");
+    let queue = Queue::new().await;
+    let recording = queue.recorder(&store).await;
+    for round in 0..3 {
+        for id in 0..20 {
+            queue.finish(&[outcome(round * 20 + id)]).await;
+        }
+        server.restart().await.expect("restarted");
+    }
+    queue.drained().await;
+    recording.stop().await;
+    assert_eq!(store.history().count().await.expect("a count"), 60);
+    assert_eq!(queue.counters().await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_restarts_is_waited_for() {
     let database = Database::sqlite().await;
     let store = database.migrated().await;
