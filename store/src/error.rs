@@ -88,6 +88,41 @@ pub enum Error {
         /// What was waited for.
         reason: String,
     },
+    /// A list was asked for with something that is not allowed.
+    #[error("{parameter}: {reason}")]
+    List {
+        /// The parameter or column, cut at 64 characters.
+        parameter: String,
+        /// What was wrong with it and what would be right.
+        reason: String,
+    },
+    /// A row that was to be changed is not there, or is deleted.
+    #[error("there is no {key} in {table}")]
+    NotFound {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// A row was changed by someone else since it was read.
+    #[error("{key} in {table} is no longer version {version}: read it again and repeat the change")]
+    Conflict {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: String,
+        /// The version that was read.
+        version: i64,
+    },
+    /// A handle of a transaction was used after its end, or while a nested one ran.
+    #[error("this transaction is over, or a nested one runs; use the innermost handle and don't keep it")]
+    TransactionOver,
+    /// A transaction in which a statement had failed was to be committed.
+    #[error(
+        "a statement of this transaction failed, so it was rolled back: return the error, or put what may fail into a \
+         nested transaction"
+    )]
+    TransactionFailed,
     /// A text that is no cursor of this crate.
     #[error("{text:?} is no cursor; pass on the `next` of the page before")]
     Cursor {

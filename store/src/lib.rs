@@ -24,11 +24,64 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! An application keeps its own tables in the same database. It writes them down once, for both, and stays with Diesel:
+//!
+//! ```no_run
+//! use millstream_store::{Data, Error, Id, List, Op, Store, Time, diesel, diesel::prelude::*, model, query};
+//!
+//! diesel::table! {
+//!     use diesel::sql_types::*;
+//!     use millstream_store::sql_types::{DbTime, DbUuid};
+//!     notes (id) { id -> DbUuid, version -> BigInt, title -> Text, stars -> BigInt, created_at -> DbTime }
+//! }
+//!
+//! #[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+//! #[diesel(table_name = notes)]
+//! struct Note { id: Id, version: i64, title: String, stars: i64, created_at: Time }
+//!
+//! model! {
+//!     Note in notes {
+//!         key: id as Id,
+//!         version: version,
+//!         created: created_at,
+//!         filters: { title: text, stars: int },
+//!         sorts: { created_at as Time },
+//!         search: { title },
+//!         sums: { stars },
+//!     }
+//! }
+//!
+//! # async fn example(parameters: Vec<(String, String)>) -> Result<(), Error> {
+//! let store = Store::connect("sqlite://app.db").await?;
+//! let note = Note { id: Id::new(), version: 0, title: "hello".into(), stars: 3, created_at: Time::default() };
+//! let note = store.insert(&note).await?;
+//! store.update(&Note { stars: 4, ..note.clone() }).await?; // Error::Conflict if someone else was first
+//!
+//! let page = store.list::<Note>(List::from_query(parameters)?.filter("stars", Op::Ge, 1)).await?;
+//! println!("{} notes, more behind {:?}", page.rows.len(), page.next);
+//!
+//! store.transaction(async move |tx| {
+//!     tx.delete::<Note>(note.id).await?;
+//!     tx.write(query!(|conn: Db| { // plain Diesel
+//!         use diesel_async::RunQueryDsl;
+//!         let starred = diesel::update(notes::table.filter(notes::stars.gt(9)));
+//!         starred.set(notes::title.eq("best")).execute(conn).await
+//!     }))
+//!     .await
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! # use millstream_store::diesel_async;
+//! ```
 
 mod builder;
 #[macro_use]
 mod conn;
 mod config;
+#[doc(hidden)]
+pub mod data;
 mod error;
 mod fit;
 mod history;
@@ -38,7 +91,7 @@ mod postgres;
 mod raw;
 mod record;
 mod schema;
-mod sql_types;
+pub mod sql_types;
 mod sqlite;
 mod store;
 mod tls;
@@ -46,10 +99,19 @@ mod url;
 
 pub use builder::StoreBuilder;
 pub use config::{StoreConfig, TlsMode};
+#[doc(hidden)]
+pub use data::Checked;
+pub use data::{
+    Column, Condition, Conn, Data, Isolation, Kind, List, ListPage, Model, Op, QueryFuture, Sort, SqliteConn, Summary,
+    Tx,
+};
 pub use error::Error;
 pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
 pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migrator};
 pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
 pub use raw::RawPostgres;
 pub use record::Recorder;
+pub use sql_types::{Id, Json, Time};
 pub use store::{Health, Store};
+
+pub use {diesel, diesel_async};

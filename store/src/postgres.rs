@@ -46,6 +46,10 @@ impl Postgres {
         Ok(Self { typed, raw })
     }
 
+    pub(crate) fn typed(&self) -> &Connections<TypedManager> {
+        &self.typed
+    }
+
     /// A connection for typed reads.
     #[track_caller]
     pub(crate) fn read(&self) -> impl Future<Output = Result<Leased<TypedManager>, Error>> + Send + use<'_> {
@@ -78,8 +82,20 @@ impl Postgres {
     }
 
     pub(crate) async fn check(&self, patience: Duration) -> Vec<PoolHealth> {
-        let typed = async { Ok(sql_query("SELECT 1").execute(&mut *self.typed.get().await?).await.map(drop)?) };
-        let raw = async { Ok(self.raw.get().await?.simple_query("SELECT 1").await.map(drop)?) };
+        let typed = async {
+            let mut conn = self.typed.get().await?;
+            conn.doubt();
+            sql_query("SELECT 1").execute(&mut *conn).await?;
+            conn.answered();
+            Ok(())
+        };
+        let raw = async {
+            let mut conn = self.raw.get().await?;
+            conn.doubt();
+            conn.simple_query("SELECT 1").await?;
+            conn.answered();
+            Ok(())
+        };
         let (typed, raw) = tokio::join!(PoolHealth::of("typed", patience, typed), PoolHealth::of("raw", patience, raw));
         vec![typed, raw]
     }

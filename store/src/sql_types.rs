@@ -1,8 +1,8 @@
 //! Column types that mean the same on both databases, so that one schema and one query serve both.
 
-use std::io::Write;
+use std::{fmt, io::Write};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use diesel::{
     backend::Backend,
     deserialize::{self, FromSql, FromSqlRow},
@@ -13,6 +13,7 @@ use diesel::{
     sql_types::{Binary, SqlType, Text, Timestamptz},
     sqlite::Sqlite,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// An id: `uuid` on Postgres, 16 bytes of `BLOB` on SQLite; both order by byte.
@@ -34,15 +35,55 @@ pub struct DbTime;
 #[diesel(sqlite_type(name = "Text"))]
 pub struct DbJson;
 
-/// An id inside an expression, as in `column.eq(Id(id))`; bare ones can be bound and read, but not compared.
-#[derive(Clone, Copy, Debug, AsExpression)]
+/// An id as models hold it: in a column, in an expression, in JSON and in a URL.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
+)]
 #[diesel(sql_type = DbUuid)]
-pub(crate) struct Id(pub(crate) Uuid);
+#[serde(transparent)]
+pub struct Id(pub Uuid);
 
-/// A time inside an expression, as in `column.lt(Time(time))`.
-#[derive(Clone, Copy, Debug, AsExpression)]
+impl Id {
+    /// A new one, a UUIDv7: those made later are greater.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A time as models hold it, kept to the microsecond.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
+)]
 #[diesel(sql_type = DbTime)]
-pub(crate) struct Time(pub(crate) DateTime<Utc>);
+#[serde(transparent)]
+pub struct Time(pub DateTime<Utc>);
+
+impl Time {
+    /// Now, cut to the microsecond so that it reads back as the same.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(crate::fit::time(Utc::now()))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A JSON document as models hold it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = DbJson)]
+#[serde(transparent)]
+pub struct Json(pub serde_json::Value);
 
 /// The text of a JSON document.
 #[derive(Clone, Debug, FromSqlRow)]
@@ -135,6 +176,49 @@ where
 {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
         self.0.to_sql(out)
+    }
+}
+
+impl<DB: Backend> FromSql<DbUuid, DB> for Id
+where
+    Uuid: FromSql<DbUuid, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Uuid::from_sql(value).map(Self)
+    }
+}
+
+impl<DB: Backend> FromSql<DbTime, DB> for Time
+where
+    DateTime<Utc>: FromSql<DbTime, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        DateTime::from_sql(value).map(Self)
+    }
+}
+
+impl<DB: Backend> FromSql<DbJson, DB> for Json
+where
+    JsonText: FromSql<DbJson, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        let JsonText(text) = JsonText::from_sql(value)?;
+        Ok(Self(serde_json::from_str(&text)?))
+    }
+}
+
+impl ToSql<DbJson, Pg> for Json {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[1])?; // the version of jsonb's wire form
+        serde_json::to_writer(out, &self.0)?;
+        Ok(IsNull::No)
+    }
+}
+
+impl ToSql<DbJson, Sqlite> for Json {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(serde_json::to_string(&self.0)?);
+        Ok(IsNull::No)
     }
 }
 

@@ -63,6 +63,14 @@ impl Sqlite {
         Ok(Self { writer, readers, raw, path: path.into() })
     }
 
+    pub(crate) fn readers(&self) -> &Connections<Manager> {
+        &self.readers
+    }
+
+    pub(crate) fn writer(&self) -> &Connections<Manager> {
+        &self.writer
+    }
+
     /// A connection that can't write.
     #[track_caller]
     pub(crate) fn read(&self) -> impl Future<Output = Result<Leased<Manager>, Error>> + Send + use<'_> {

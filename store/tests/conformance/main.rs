@@ -1,8 +1,11 @@
 //! Every public operation of the store, on a real Postgres and on a real SQLite file.
 
 mod connecting;
+mod crud;
 mod database;
+mod faults;
 mod history;
+mod lists;
 mod migrating;
 mod outages;
 mod packs;
@@ -10,3 +13,5 @@ mod pools;
 mod recording;
 mod reports;
 mod secured;
+mod shop;
+mod transactions;
