@@ -13,6 +13,7 @@ mod raw;
 mod report;
 mod scale;
 mod setting;
+mod store;
 mod subject;
 mod targets;
 
@@ -96,6 +97,10 @@ async fn measure(name: &str, setting: &Setting) -> Result<Vec<Figure>> {
         "push_all.rss" => vec![memory::of_a_push(setting).await?],
         "idle.cpu" | "idle.commands" => idle::on_ten_queues(setting).await?.into(),
         "promote.due" => vec![promote::due(setting).await?],
+        "pool.checkout" => vec![store::checkout(setting).await?],
+        "crud.get" => vec![store::get(setting).await?],
+        "crud.insert_many" => vec![store::insert_many(setting).await?],
+        "crud.page" => vec![store::page(setting).await?],
         unknown => bail!("nothing measures {unknown:?}"),
     })
 }

@@ -11,7 +11,7 @@ pub(crate) enum Target {
 }
 use Target::{AtLeast, AtMost};
 
-pub(crate) const FIGURES: [(&str, Target); 14] = [
+pub(crate) const FIGURES: [(&str, Target); 18] = [
     ("enqueue.bulk", AtLeast(0.85)),
     ("enqueue.single", AtLeast(0.8)),
     ("drain.noop", AtLeast(0.75)),
@@ -26,6 +26,10 @@ pub(crate) const FIGURES: [(&str, Target); 14] = [
     ("idle.cpu", AtMost(0.5)),
     ("idle.commands", AtMost(40.0)),
     ("promote.due", AtLeast(50_000.0)),
+    ("pool.checkout", AtMost(1.2)),
+    ("crud.get", AtLeast(0.9)),
+    ("crud.insert_many", AtLeast(0.9)),
+    ("crud.page", AtMost(1.5)),
 ];
 
 /// All names, for messages.

@@ -25,10 +25,12 @@
 //! # }
 //! ```
 //!
-//! An application keeps its own tables in the same database. It writes them down once, for both, and stays with Diesel:
+//! An application keeps its own tables in the same database. It writes them down once, for both, and stays with Diesel, whose
+//! macros need `diesel` (and `query!` mostly `diesel-async`) among its dependencies, in the versions re-exported here:
 //!
 //! ```no_run
-//! use millstream_store::{Data, Error, Id, List, Op, Store, Time, diesel, diesel::prelude::*, model, query};
+//! use diesel::prelude::*;
+//! use millstream_store::{Data, Error, Id, List, Op, Store, Time, model, query};
 //!
 //! diesel::table! {
 //!     use diesel::sql_types::*;
@@ -73,7 +75,6 @@
 //! .await?;
 //! # Ok(())
 //! # }
-//! # use millstream_store::diesel_async;
 //! ```
 
 mod builder;

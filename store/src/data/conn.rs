@@ -128,6 +128,15 @@ pub async fn abandon<C: AsyncConnection>(conn: &mut C) -> QueryResult<()> {
     C::TransactionManager::rollback_transaction(conn).await
 }
 
+/// The closure as it is; so it has the right lifetimes wherever it stands.
+#[doc(hidden)]
+pub fn work<T, F>(work: F) -> F
+where
+    F: for<'c> FnOnce(&'c mut Conn) -> QueryFuture<'c, T>,
+{
+    work
+}
+
 /// Plain Diesel for both databases: the body is compiled once for each, with `conn` its diesel-async connection and `Db` its
 /// backend, for `into_boxed::<Db>()`. Its value is a `QueryResult` or a `Result<_, Error>`; `?` works inside.
 ///
@@ -139,7 +148,7 @@ pub async fn abandon<C: AsyncConnection>(conn: &mut C) -> QueryResult<()> {
 #[macro_export]
 macro_rules! query {
     (|$conn:ident: $db:ident| $body:expr) => {
-        move |connection: &mut $crate::Conn| $crate::on_conn!(connection, |$conn: $db| $body)
+        $crate::data::work(move |connection: &mut $crate::Conn| $crate::on_conn!(connection, |$conn: $db| $body))
     };
 }
 

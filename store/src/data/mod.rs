@@ -11,7 +11,7 @@ mod transaction;
 mod value;
 
 #[doc(hidden)]
-pub use self::conn::{AnyConn, abandon, begin, commit};
+pub use self::conn::{AnyConn, abandon, begin, commit, work};
 pub use self::{
     conn::{Conn, QueryFuture, SqliteConn},
     crud::Data,

@@ -1,4 +1,6 @@
-use millstream_store::{Data, Error, Id, Json, List, Time, diesel::prelude::*, diesel_async::RunQueryDsl, query};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use millstream_store::{Data, Error, Id, Json, List, Time, query};
 use serde_json::json;
 
 use crate::{
@@ -147,7 +149,7 @@ on_both! {
         assert_eq!(names, ["Ann"]);
         let changed = store
             .write(query!(|conn: Db| {
-                millstream_store::diesel::update(contacts::table).set(contacts::vip.eq(true)).execute(conn).await
+                diesel::update(contacts::table).set(contacts::vip.eq(true)).execute(conn).await
             }))
             .await
             .expect("written");
@@ -157,6 +159,6 @@ on_both! {
             .read(query!(|conn: Db| contacts::table.find(missing).select(contacts::name).first::<String>(conn).await))
             .await
             .expect_err("not there");
-        assert!(matches!(error, Error::Query(millstream_store::diesel::result::Error::NotFound)), "{error}");
+        assert!(matches!(error, Error::Query(diesel::result::Error::NotFound)), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! An application of the tests, as one would write it: its tables, models and migrations.
 
-use millstream_store::{EmbeddedMigration, Id, Json, Migrations, Store, Time, diesel, diesel::prelude::*};
+use diesel::prelude::*;
+use millstream_store::{EmbeddedMigration, Id, Json, Migrations, Store, Time};
 
 use crate::database::Database;
 

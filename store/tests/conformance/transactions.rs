@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
 use futures::future::join_all;
-use millstream_store::{
-    Data, Error, Id, Isolation, List, Store, Tx, diesel::prelude::*, diesel_async::RunQueryDsl, query,
-};
+use millstream_store::{Data, Error, Id, Isolation, List, Store, Tx, query};
 
 use crate::{
     database::on_both,
@@ -177,7 +177,7 @@ on_both! {
                             tx.read(query!(|conn: Db| contacts::table.find(id).select(contacts::age).first(conn).await)).await?;
                         let age = age.map(|age| age + 1);
                         tx.write(query!(|conn: Db| {
-                            millstream_store::diesel::update(contacts::table.find(id)).set(contacts::age.eq(age)).execute(conn).await
+                            diesel::update(contacts::table.find(id)).set(contacts::age.eq(age)).execute(conn).await
                         }))
                         .await
                     });
