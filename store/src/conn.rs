@@ -1,7 +1,15 @@
-//! One query body for both databases.
+//! One query body for both databases, and statements that are never left half-way.
 
-/// Runs `$body` with `$conn` a connection of the store's database and `$db` its Diesel backend, in a task of its own, so
-/// that a caller who drops the future half-way leaves no connection inside a statement. `read` or `write` chooses the
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::runtime::Handle;
+
+/// Runs `$body` with `$conn` a connection of the store's database and `$db` its Diesel backend, to its end, so that a caller
+/// who drops the future half-way leaves no connection inside a statement. `read` or `write` chooses the
 /// pool; the body yields a `QueryResult` and may use `?` on one.
 macro_rules! with_conn {
     ($store:expr, $pool:ident $conn:ident: $db:ident => $body:expr) => {{
@@ -16,7 +24,7 @@ macro_rules! with_conn {
                     let $conn: &mut diesel_async::AsyncPgConnection = &mut pooled;
                     Ok::<_, $crate::Error>($body?)
                 };
-                $crate::conn::finish(tokio::spawn(task)).await
+                $crate::conn::to_its_end(task).await
             }
             $crate::store::Backend::Sqlite(database) => {
                 #[allow(dead_code, reason = "not every body names its backend")]
@@ -27,7 +35,7 @@ macro_rules! with_conn {
                     let $conn: &mut $crate::sqlite::SqliteAsync = &mut pooled;
                     Ok::<_, $crate::Error>($body?)
                 };
-                $crate::conn::finish(tokio::spawn(task)).await
+                $crate::conn::to_its_end(task).await
             }
         };
         match result {
@@ -37,9 +45,41 @@ macro_rules! with_conn {
     }};
 }
 
-/// The task's result; its panic goes on in the caller.
-pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T, crate::Error>>) -> Result<T, crate::Error> {
-    joined(task).await
+/// Runs `work` where it is awaited, and to its end: one that is dropped half-way goes on in a task of its own, and one that was
+/// not begun does not begin. Cheaper than a task for each statement, which would wake another thread.
+pub(crate) fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> ToItsEnd<T> {
+    ToItsEnd { work: Some(Box::pin(work)), begun: false }
+}
+
+/// See [`to_its_end`].
+#[must_use = "nothing begins until awaited"]
+pub(crate) struct ToItsEnd<T: Send + 'static> {
+    /// None once it has ended or panicked.
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    begun: bool,
+}
+
+impl<T: Send + 'static> Future for ToItsEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // Taken out, since one that panics must not be polled again.
+        let mut work = self.work.take().expect("futures are not polled after their end");
+        self.begun = true;
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.work = Some(work);
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for ToItsEnd<T> {
+    fn drop(&mut self) {
+        if let (true, Some(work), Ok(runtime)) = (self.begun, self.work.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
 
 /// What the task gives; its panic goes on in the caller.

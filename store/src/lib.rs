@@ -30,6 +30,7 @@
 //!
 //! ```no_run
 //! use diesel::prelude::*;
+//! use diesel_async::RunQueryDsl;
 //! use millstream_store::{Data, Error, Id, List, Op, Store, Time, model, query};
 //!
 //! diesel::table! {
@@ -66,7 +67,6 @@
 //! store.transaction(async move |tx| {
 //!     tx.delete::<Note>(note.id).await?;
 //!     tx.write(query!(|conn: Db| { // plain Diesel
-//!         use diesel_async::RunQueryDsl;
 //!         let starred = diesel::update(notes::table.filter(notes::stars.gt(9)));
 //!         starred.set(notes::title.eq("best")).execute(conn).await
 //!     }))

@@ -5,7 +5,7 @@ use std::{future::Future, panic::Location};
 use futures::{Stream, stream};
 
 use super::{Conn, List, ListPage, Model, QueryFuture, Summary, Tx};
-use crate::{Error, Store, Time, conn::finish};
+use crate::{Error, Store, Time, conn::to_its_end};
 
 /// Tries of an upsert whose row comes and goes meanwhile.
 const TRIES: u32 = 10;
@@ -18,8 +18,7 @@ mod sealed {
 
 /// The operations on an application's tables: on a [`Store`], each by itself, and on a [`Tx`], all or none.
 ///
-/// Every operation runs in a task of its own: one that is dropped has either not begun or runs to its end, and never leaves a
-/// connection inside a statement.
+/// An operation that is dropped has either not begun or runs to its end, and never leaves a connection inside a statement.
 pub trait Data: Sync + sealed::Sealed {
     #[doc(hidden)]
     fn run<T: Send + 'static>(
@@ -256,14 +255,11 @@ impl Data for Store {
     ) -> impl Future<Output = Result<T, Error>> + Send {
         let store = self.clone();
         async move {
-            let task = async move {
-                let mut conn = match writes {
-                    true => Conn::writing(&store, place).await?,
-                    false => Conn::reading(&store, place).await?,
-                };
-                work(&mut conn).await
+            let mut conn = match writes {
+                true => Conn::writing(&store, place).await?,
+                false => Conn::reading(&store, place).await?,
             };
-            finish(tokio::spawn(task)).await
+            to_its_end(async move { work(&mut conn).await }).await
         }
     }
 }

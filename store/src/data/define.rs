@@ -77,7 +77,7 @@ macro_rules! model {
                 }
 
                 fn insert_all(conn: &mut Conn, rows: Vec<Self>) -> QueryFuture<'_, usize> {
-                    $crate::model_part!(insert_all conn, rows, $table)
+                    $crate::model_part!(insert_all conn, rows, $model, $table)
                 }
 
                 fn insert_missing(conn: &mut Conn, row: Self) -> QueryFuture<'_, usize> {
@@ -168,11 +168,16 @@ macro_rules! model {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! model_part {
-    // All rows or none. Postgres takes 65,535 values per statement.
-    (insert_all $conn:ident, $rows:ident, $table:ident) => {
+    // All rows or none, in as few statements as Postgres's most values per statement allow.
+    (insert_all $conn:ident, $rows:ident, $model:ident, $table:ident) => {
         match $conn.any() {
             $crate::data::AnyConn::Postgres(conn) => Box::pin(async move {
-                const MOST: usize = 1000;
+                type Columns = $crate::diesel::dsl::SqlTypeOf<<$model as Selectable<$crate::diesel::pg::Pg>>::SelectExpression>;
+                const COLUMNS: usize = <$model as $crate::diesel::deserialize::StaticallySizedRow<
+                    Columns,
+                    $crate::diesel::pg::Pg,
+                >>::FIELD_COUNT;
+                const MOST: usize = 65_535 / COLUMNS;
                 let mut rows = $rows;
                 if rows.len() <= MOST {
                     let insert = $crate::diesel::insert_into($table::table).values(rows);

@@ -1,7 +1,7 @@
 //! Transactions that can be cancelled anywhere, nested, and tried again after a conflict.
 //!
-//! The connection of a transaction is never in the hands of a future that can be dropped: each statement runs in a task of
-//! its own, and so does the rollback. So a caller that gives up leaves a statement to its end, and then the rollback.
+//! A statement that has begun runs to its end, if its caller gives up in a task of its own, and so does the rollback behind
+//! it.
 
 use std::{
     panic::Location,
@@ -19,7 +19,7 @@ use super::{
     Conn, QueryFuture,
     retry::{TRIES, is_conflict, pause},
 };
-use crate::{Error, Store, conn::finish};
+use crate::{Error, Store, conn::to_its_end};
 
 /// How much of other transactions a transaction sees on Postgres. SQLite's see nothing of others and run one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,15 +180,15 @@ impl Tx {
         if current == self.depth { Ok(()) } else { Err(Error::TransactionOver) }
     }
 
-    /// Waits for the connection in the caller and uses it in a task: a caller that gives up has either not begun, or leaves
-    /// the statement to its end, and what follows waits for it.
+    /// Waits for the connection, then uses it to the end: a caller that gives up has either not begun, or leaves the statement
+    /// to its end, and what follows waits for it.
     async fn on_conn<T: Send + 'static>(
         &self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> QueryFuture<'c, T> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = self.shared.clone();
         let mut conn = shared.conn.clone().lock_owned().await;
-        let task = tokio::spawn(async move {
+        let task = async move {
             let conn = conn.as_mut().ok_or(Error::TransactionOver)?;
             let depth = shared.current.load(Ordering::Relaxed);
             let done = work(conn).await;
@@ -199,8 +199,8 @@ impl Tx {
                 }
             }
             done
-        });
-        finish(task).await
+        };
+        to_its_end(task).await
     }
 }
 
@@ -248,11 +248,10 @@ struct Open {
 }
 
 impl Open {
-    /// Begins in a task of its own, so that a caller who gives up meanwhile leaves nothing half begun.
+    /// Begins to the end, so that a caller who gives up meanwhile leaves nothing half begun.
     async fn begin(store: &Store, isolation: Isolation, place: &'static Location<'static>) -> Result<Self, Error> {
-        let store = store.clone();
-        let begin = tokio::spawn(async move {
-            let mut conn = Conn::writing(&store, place).await?;
+        let mut conn = Conn::writing(store, place).await?;
+        to_its_end(async move {
             let mut tried = 1;
             while let Err(error) = conn.open(isolation).await.map_err(Error::from) {
                 if tried == TRIES || !is_conflict(&error) {
@@ -267,17 +266,17 @@ impl Open {
                 conflict: AtomicBool::new(false),
                 failed: AtomicU32::new(0),
             });
-            // Where nobody waits for the task any more, this is dropped and rolls back.
+            // Where nobody waits for it any more, this is dropped and rolls back.
             Ok(Self { shared, ended: false })
-        });
-        finish(begin).await
+        })
+        .await
     }
 
     /// Commits or rolls back, whoever waits for it.
     async fn end(mut self, commit: bool) -> Result<(), Error> {
         self.ended = true;
         let shared = self.shared.clone();
-        finish(tokio::spawn(async move { shared.end(commit).await })).await
+        to_its_end(async move { shared.end(commit).await }).await
     }
 }
 

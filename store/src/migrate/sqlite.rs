@@ -19,7 +19,7 @@ use super::{
     Migration, MigrationState,
     plan::{self, Applied, Order, Set, Step},
 };
-use crate::{Error, conn::finish, sql_types::DbTime, sqlite::Sqlite};
+use crate::{Error, conn::to_its_end, sql_types::DbTime, sqlite::Sqlite};
 
 const LEDGER: &str = include_str!("ledger.sqlite.sql");
 /// How long another process may take for its migrations.
@@ -71,14 +71,14 @@ fn rehearse(conn: &mut SqliteConnection, sets: &[Set]) -> Result<Vec<Migration>,
 /// What the ledger says; nothing where there is none yet.
 pub(super) async fn applied(database: Sqlite) -> Result<Vec<Applied>, Error> {
     const LOOK: &str = "SELECT 1 AS found FROM sqlite_schema WHERE name = 'millstream_migrations'";
-    finish(tokio::spawn(async move {
+    to_its_end(async move {
         let mut conn = database.read().await?;
         let applied = conn.spawn_blocking(|conn| match sql_query(LOOK).get_result::<Found>(conn).optional()? {
             Some(_) => read(conn),
             None => Ok(Vec::new()),
         });
         Ok(applied.await?)
-    }))
+    })
     .await
 }
 
@@ -87,7 +87,7 @@ async fn locked<T: Send + 'static>(
     database: Sqlite,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    finish(tokio::spawn(async move {
+    to_its_end(async move {
         let lock_file = database.lock_file();
         let mut conn = database.write().await?;
         conn.spawn_blocking(move |conn| {
@@ -98,7 +98,7 @@ async fn locked<T: Send + 'static>(
             }))
         })
         .await?
-    }))
+    })
     .await
 }
 

@@ -14,7 +14,7 @@ use diesel::{
 use super::rows::Row;
 use crate::{
     Error,
-    conn::finish,
+    conn::to_its_end,
     sql_types::{DbTime, DbUuid},
     sqlite::Sqlite,
 };
@@ -29,14 +29,14 @@ const ROWS: usize = 64;
 
 /// Writes all rows of the range or none.
 pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize>) -> Result<(), Error> {
-    finish(tokio::spawn(async move {
+    to_its_end(async move {
         let mut conn = database.write().await?;
         let written = conn.spawn_blocking(move |conn| {
             let rows = &rows[range];
             conn.immediate_transaction(|conn| insert(conn, rows))
         });
         Ok(written.await?)
-    }))
+    })
     .await
 }
 
