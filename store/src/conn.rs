@@ -93,3 +93,38 @@ pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_dropped_half_way_runs_to_its_end() {
+        let (go, going) = oneshot::channel::<()>();
+        let (done, is_done) = oneshot::channel();
+        let mut work = Box::pin(to_its_end(async move {
+            going.await.expect("told to go on");
+            done.send(()).expect("waited for");
+        }));
+        assert!(futures::poll!(&mut work).is_pending());
+        drop(work);
+        go.send(()).expect("it goes on");
+        is_done.await.expect("its end");
+    }
+
+    #[tokio::test]
+    async fn what_was_never_awaited_does_not_begin() {
+        let (done, is_done) = oneshot::channel::<()>();
+        drop(to_its_end(async move { done.send(()) }));
+        is_done.await.expect_err("it never ran");
+    }
+
+    #[tokio::test]
+    async fn a_panic_comes_out_once() {
+        let work = tokio::spawn(to_its_end(async { panic!("as the test wants it") }));
+        let panic: Result<(), _> = work.await;
+        assert!(panic.expect_err("it panicked").is_panic());
+    }
+}
