@@ -23,13 +23,18 @@ local due = now
 if when == 'after' then due = now + ms end
 if when == 'at' then due = ms end
 
--- The job of a ready lane at `place`, if it was not handed out yet.
-local function undelivered(place)
+-- The job of a ready lane at `place`, and whether it was handed out already; nil where that is not the job `holder`, as after
+-- a failover, which may give its stream id to another.
+local function undelivered(holder, place)
   local number, stream_id = string.match(place, '^(%S+) (%S+)$')
   local key = prefix .. 'ready:' .. (({ 'high', 'normal', 'low', 'suspect' })[tonumber(number) + 1] or '')
   local entry = redis.call('XRANGE', key, stream_id, stream_id)[1]
-  local pending = entry and redis.pcall('XPENDING', key, 'workers', stream_id, stream_id, 1)
-  return entry and fields_of(entry[2], 1), pending and not pending.err and #pending > 0, key, stream_id
+  local found = entry and fields_of(entry[2], 1)
+  if not found or (found.id or derived_id(key, stream_id)) ~= holder then
+    return nil
+  end
+  local pending = redis.pcall('XPENDING', key, 'workers', stream_id, stream_id, 1)
+  return found, not pending.err and #pending > 0, key, stream_id
 end
 
 local is_new, kept_ttl = true, nil
@@ -41,7 +46,7 @@ if held then
     local waiting = redis.call('HGET', later_jobs, holder)
     old = waiting and fields_of(cmsgpack.unpack(waiting), 2)
   else
-    old, is_running, key, stream_id = undelivered(place)
+    old, is_running, key, stream_id = undelivered(holder, place)
   end
   local can_change = old and not is_running and conflict ~= 'keep'
   if not can_change and (old or held_till == 'time') then

@@ -130,6 +130,34 @@ async fn a_key_whose_job_was_deleted_by_hand_is_taken_over() {
 }
 
 #[tokio::test]
+async fn another_job_in_the_place_of_the_holder_is_neither_replaced_nor_taken_for_it() {
+    let stage = stage().await;
+    let lane = stage.client.keys("mail").ready(Lane::Normal);
+    for conflict in [Conflict::Keep, Conflict::Replace, Conflict::Debounce] {
+        let first = stage.client.push(mail(7, "lost")).unique(BY_USER).await.unwrap();
+        let place = stage.redis.entries(&lane).await[0].0.clone();
+        // As a replica would that is promoted and gives the stream id to another job: with an id of its own, or without.
+        let _: i64 = stage.redis.ask(&["DEL", &lane]).await;
+        let stranger = ["XADD", &lane, &place, "kind", "mail", "body", "{}"];
+        let own_id = ["id", "01890a5d-ac96-774b-bcce-b302099a8057"];
+        let stranger = if conflict == Conflict::Keep { stranger.to_vec() } else { [&stranger[..], &own_id].concat() };
+        let _: String = stage.redis.ask(&stranger).await;
+
+        let second = stage.client.push(mail(7, "new")).unique(BY_USER.on_conflict(conflict)).await.unwrap();
+
+        assert_ne!(second, first, "{conflict:?}");
+        let entries = stage.redis.entries(&lane).await;
+        let bodies: Vec<_> = entries.iter().map(|(_, fields)| fields[1].1.as_str()).collect();
+        assert_eq!(bodies, ["{}", r#"{"user":7,"text":"new"}"#], "{conflict:?}");
+        assert_eq!(entries[0].0, place, "{conflict:?}");
+        assert_eq!(stage.client.push(mail(7, "newer")).unique(BY_USER).await.unwrap(), second, "{conflict:?}");
+        let keys: Vec<String> = stage.redis.ask(&["KEYS", &format!("{}*", stage.client.keys("mail").prefix())]).await;
+        let _: i64 =
+            stage.redis.ask(&[&["DEL"], &keys.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat()).await;
+    }
+}
+
+#[tokio::test]
 async fn many_pushed_at_once_count_those_that_were_stored() {
     let stage = stage().await;
     let jobs = (0..1000).map(|i| mail(i % 10, "x"));
