@@ -60,6 +60,12 @@ impl Settings {
         self.lease / 10
     }
 
+    /// How long a beat, or the connection for it, may take before that connection is given up: a second, and so little of a
+    /// short lease that one lost beat and its repetition fit into what is left of it.
+    pub(crate) fn beat_patience(self) -> Duration {
+        Duration::from_secs(1).min(self.lease / 4)
+    }
+
     /// Longest blocking read. Far shorter than a lease: a frozen worker's read must have ended before its jobs are given
     /// to others, or the server would hand one of them to it once more.
     pub(crate) fn block(self) -> Duration {
@@ -79,5 +85,19 @@ impl Settings {
     /// This long after the sending of the last confirmed beat, handlers are told that the lease may be lost.
     pub(crate) fn lost_after(self) -> Duration {
         self.lease * 4 / 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_lost_beat_costs_no_lease() {
+        for lease in [500, 1000, 3000, 10_000, 60_000].map(Duration::from_millis) {
+            let settings = Settings { lease, ..Settings::default() };
+            let until_repeated = settings.beat_interval() + settings.beat_patience();
+            assert!(until_repeated < settings.freshness(), "{lease:?}: a repetition only after {until_repeated:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use millstream_queue::Retry;
@@ -14,9 +14,6 @@ use redis::{Connection, RedisError};
 
 use super::{hands::Hands, lease::Lease, scripts};
 use crate::{clock::since_boot, events, health::Pulse, settings::Settings};
-
-/// How long a beat may take before its connection is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The process's beats. The thread ends when this is dropped.
 #[derive(Clone)]
@@ -77,6 +74,12 @@ impl Shared {
     fn beaters(&self) -> std::sync::MutexGuard<'_, Vec<Beater>> {
         self.beaters.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    fn check_ages(&self) {
+        for beater in self.beaters().iter() {
+            beater.lease.check_age();
+        }
+    }
 }
 
 struct Thread {
@@ -100,9 +103,7 @@ impl Thread {
             if self.runtime_moves(&shared) {
                 self.beat_all(&shared);
             }
-            for beater in shared.beaters().iter() {
-                beater.lease.check_age();
-            }
+            shared.check_ages(); // also where nothing was beaten
             drop(shared);
             std::thread::sleep(self.settings.beat_interval().saturating_sub(round.elapsed()));
         }
@@ -125,7 +126,10 @@ impl Thread {
     fn beat_all(&mut self, shared: &Shared) {
         let leases: Vec<Arc<Lease>> = shared.beaters().iter().map(|beater| beater.lease.clone()).collect();
         for lease in leases {
-            match self.beat(&lease) {
+            let beaten = self.beat(&lease);
+            // Each beat may take as long as a connection has patience, and meanwhile the other leases age as well.
+            shared.check_ages();
+            match beaten {
                 Ok(answer) => self.take_in(shared, &lease, answer),
                 Err(error) => {
                     self.connection = None;
@@ -180,9 +184,10 @@ impl Thread {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let connection = self.client.get_connection_with_timeout(PATIENCE)?;
-                connection.set_read_timeout(Some(PATIENCE))?;
-                connection.set_write_timeout(Some(PATIENCE))?;
+                let patience = self.settings.beat_patience();
+                let connection = self.client.get_connection_with_timeout(patience)?;
+                connection.set_read_timeout(Some(patience))?;
+                connection.set_write_timeout(Some(patience))?;
                 connection
             }
         };
