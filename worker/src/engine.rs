@@ -19,18 +19,19 @@ mod promote;
 mod queue;
 mod rescue;
 pub(crate) mod scripts;
+mod solitude;
 mod times;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
 use millstream_queue::Client;
-use tokio::sync::Semaphore;
 
 use crate::{Route, handler::Handlers, settings::Settings, shutdown::Shutdown};
 pub(crate) use beat::Beats;
 pub(crate) use hands::Hands;
 pub(crate) use lease::Lease;
 pub(crate) use queue::Queue;
+pub(crate) use solitude::Solitude;
 pub(crate) use times::Longest;
 
 /// What all queues of a worker process share.
@@ -43,8 +44,8 @@ pub(crate) struct Process<S> {
     pub(crate) settings: Settings,
     pub(crate) shutdown: Shutdown,
     pub(crate) beats: Beats,
-    /// One job that killed workers before runs at a time, so that the next crash can be blamed on it.
-    pub(crate) suspects: Arc<Semaphore>,
+    /// A job that killed workers before runs alone.
+    pub(crate) solitude: Arc<Solitude>,
     /// Handlers were still running when the grace period ended; what they block on may never return.
     pub(crate) was_cut_off: AtomicBool,
 }

@@ -70,6 +70,12 @@ events! {
     WARN "millstream::fetch" "fetch.deaf" "the queue's signals can't be heard: delayed jobs and cancels wait"
     fn fetch_deaf(queue: &str, error: &str);
 
+    INFO "millstream::fetch" "fetch.alone" "a job that killed two workers is to run alone: others wait until it has ended"
+    fn fetch_alone(queue: &str);
+
+    WARN "millstream::fetch" "fetch.not_alone" "a job that killed two workers starts beside others, which did not end in time"
+    fn fetch_not_alone(queue: &str);
+
     DEBUG "millstream::finish" "finish.confirmed" "a finish was confirmed"
     fn finish_confirmed(queue: &str, jobs: usize, took_us: u64);
 

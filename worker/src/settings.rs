@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) hang: Duration,
     /// How priorities share the slots.
     pub(crate) priorities: Priorities,
+    /// How long a job that must run alone waits for the runs of its process to end.
+    pub(crate) solitude_wait: Duration,
 }
 
 impl Default for Settings {
@@ -41,9 +43,13 @@ impl Default for Settings {
             grace: Duration::from_secs(25),
             hang: Duration::from_secs(5 * 60),
             priorities: Priorities::Strict,
+            solitude_wait: LONGEST_SOLITUDE_WAIT,
         }
     }
 }
+
+/// For as long a job that killed two workers may keep others of its process from starting before it starts itself.
+const LONGEST_SOLITUDE_WAIT: Duration = Duration::from_secs(60);
 
 /// Dead jobs kept per queue.
 pub(crate) const DEAD_KEPT: u64 = 10_000;

@@ -12,13 +12,13 @@ use std::{
 
 use millstream_queue::{Client, Job};
 use serde::Serialize;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     Call, Context, Error, Failure, Result, Returned, Route,
-    engine::{Beats, Process, Queue},
+    engine::{Beats, Process, Queue, Solitude},
     events,
     handler::{Handler, Handlers},
     health::{Health, Pulse},
@@ -135,6 +135,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// How many jobs of `queue` run here at once, 1 to 100,000. Default: 16.
+    ///
+    /// A job whose worker died twice while it ran does so alone, whatever is set here: no job of any queue starts in its
+    /// process until it has ended. It waits up to a minute for those that run; then it starts beside them.
     pub fn concurrency(mut self, queue: impl Into<String>, jobs: usize) -> Self {
         self.concurrency.insert(queue.into(), jobs);
         self
@@ -237,10 +240,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             layered: self.layered,
             settings: self.settings,
             shutdown,
-            suspects: Arc::new(Semaphore::new(1)),
+            solitude: Arc::new(Solitude::new(&queues, self.settings)),
             was_cut_off: AtomicBool::new(false),
         });
-        let mut running: JoinSet<()> = queues.into_iter().map(|queue| Arc::new(queue).run(process.clone())).collect();
+        let mut running: JoinSet<()> = queues.into_iter().map(|queue| queue.run(process.clone())).collect();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended
                 && error.is_panic()
@@ -252,7 +255,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// The queues to read, or what is wrong with the settings.
-    fn queues(&self) -> std::result::Result<Vec<Queue>, Error> {
+    fn queues(&self) -> std::result::Result<Vec<Arc<Queue>>, Error> {
         self.handlers.check()?;
         if self.settings.lease < SHORTEST_LEASE {
             let value = format!("{:?}", self.settings.lease);
@@ -269,6 +272,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
             }
         }
         let concurrency = |queue: &str| self.concurrency.get(queue).map_or(DEFAULT_CONCURRENCY, |jobs| *jobs as u32);
-        Ok(handled.iter().map(|queue| Queue::new(queue, concurrency(queue))).collect())
+        Ok(handled.iter().map(|queue| Arc::new(Queue::new(queue, concurrency(queue)))).collect())
     }
 }

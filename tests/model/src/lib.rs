@@ -48,7 +48,7 @@
 //! | 15 | a revived job is a new one that names the dead one | – | dead: `a_revived_job_is_a_new_one_that_is_linked_to_the_dead_one` |
 //! | 16 | an attempt that is over reports nothing | for finishes: `FinishWithoutEpochCheck` | reporting: `an_attempt_that_timed_out_or_returned_can_not_report`, `a_fenced_worker_can_not_report`, `a_run_below_the_latest_and_one_of_a_job_that_has_ended_are_refused` |
 //! | 17 | orphans are put back by one script; a consumer is deleted when it holds nothing | `RequeueInTwoSteps`, `ForgottenBeforeRequeue` | survival: `killing_workers_over_and_over_loses_and_doubles_nothing`; entries: `an_entry_whose_worker_dies_ends_once_however_odd_it_is` |
-//! | 18 | suspects one at a time; only there a crash makes a job dead | `SuspectsTogether`, `BlameInNormalLane`, `NoRereadAfterError` | survival: `a_job_that_kills_its_workers_is_dead_after_three_and_its_neighbours_live` |
+//! | 18 | a suspect runs alone in its process; only there a crash makes a job dead | `SuspectsTogether`, `SuspectBesideOthers`, `BlameInNormalLane`, `NoRereadAfterError` | survival: `a_job_that_kills_its_workers_is_dead_after_three_and_its_neighbours_live`; suspects: `an_innocent_suspect_outlives_a_poison_job_of_its_queue_and_runs_alone`, `an_innocent_suspect_outlives_a_poison_job_of_another_queue_and_runs_alone` |
 //! | 19 | a scan for orphans at the start, after a fence, and when consumers and `alive` differ | assumed: orphans are found at some time | survival: `a_job_whose_worker_is_killed_runs_again_within_fifteen_seconds` |
 //! | 20 | a group is made again at 0; what is in hand is skipped | `GroupAtTheEnd`, `StartsWhatIsInHand` | hand_back: `a_running_job_that_is_handed_out_once_more_is_not_started_again`; flushes: `deleting_the_streams_and_everything_under_load_makes_no_hot_loop_and_the_groups_come_back` |
 //! | 21 | after a failover a finish asks for owner and job | `CarelessFinish` | failover: `a_finish_after_a_failover_removes_no_job_that_has_the_same_stream_id` |
@@ -65,9 +65,12 @@
 //!   is enough. `UnnumberedFinish` lacks both.
 //! - Rule 26 names promotion among what asks for marks. As long as finish and cancel do, no marked job is in `later`, so
 //!   nothing breaks without that question.
-//! - Rule 18 keeps suspects apart from each other, not from other jobs of the same process. A suspect that had no part in
-//!   any crash can therefore still be the victim of another's, where a job that is no suspect yet takes its process down;
-//!   a test shows how.
+//! - It is not enough for rule 18 to keep suspects apart from each other: a job that is no suspect yet may take the process
+//!   down, and the suspect be blamed. Nor may a suspect wait in hand until it is alone, for what is pending is blamed: the
+//!   worker is alone before it reads one, and stays so after a read whose reply was lost.
+//! - What remains: a read of a suspect that the server runs late, after its connection died, hands it to a worker that may
+//!   not be alone any more. It is handed back when the next beats find it; a crash in between is blamed on it.
+//!   The same goes for one that has waited for a minute, and starts beside what still runs (not modelled).
 
 pub mod done;
 mod few;

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub const QUEUE: &str = "probe";
+/// Of the probes beside them, which only processes with `PROBE_BESIDE` take.
+pub const BESIDE: &str = "probe_beside";
 /// Long enough for a slow machine; every wait ends far earlier.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A short lease, so that a test sees it end.
@@ -54,6 +56,8 @@ pub enum Act {
     Panic,
     /// Kills the whole process.
     Abort,
+    /// Kills the whole process when it is asked to cancel.
+    AbortWhenCancelled,
     /// Kills the whole process half-way, and goes on from there the next time.
     Resume,
     /// Reports from a thread of its own until it is refused; the second run ends at once.
@@ -75,6 +79,15 @@ impl Job for Probe {
 
 pub fn probe(name: &str, act: Act) -> Probe {
     Probe { name: name.to_owned(), act }
+}
+
+/// A probe in another queue of the same process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Beside(pub Probe);
+
+impl Job for Beside {
+    const KIND: &'static str = "probe_beside";
+    const QUEUE: &'static str = BESIDE;
 }
 
 /// What handlers report, as `started <name> attempt <n> run <n>` and `ended <name>`.
@@ -107,6 +120,10 @@ pub async fn handle(job: Probe, cx: Context<Bench>) -> worker::Result<String> {
         Act::Die => return Err(Failure::dead("hopeless")),
         Act::Panic => panic!("a handler's panic"),
         Act::Abort => std::process::abort(),
+        Act::AbortWhenCancelled => {
+            cx.cancelled().await;
+            std::process::abort();
+        }
         Act::Resume => match cx.restore::<String>().await? {
             None => {
                 cx.checkpoint("half").await?;
@@ -284,6 +301,12 @@ fn this_process_as_a_worker() {
             std::process::exit(1);
         });
         let worker = worker_that_says(&client, |line| println!("{line}"));
+        let worker = match setting("PROBE_BESIDE", 0) {
+            0 => worker,
+            concurrency => worker
+                .handle(|job: Beside, cx| handle(job.0, cx))
+                .concurrency(BESIDE, usize::try_from(concurrency).expect("a small number")),
+        };
         let worker = worker
             .concurrency(QUEUE, setting("PROBE_CONCURRENCY", 4) as usize)
             .lease(Duration::from_millis(setting("PROBE_LEASE_MS", LEASE.as_millis() as u64)))

@@ -4,10 +4,9 @@ use std::{fmt::Write, time::Duration};
 
 use millstream_queue::{Lane, keys::WORKERS};
 use redis::ScriptInvocation;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::{hands::Place, lease::Lease, scripts};
+use super::{hands::Place, lease::Lease, scripts, solitude::Alone};
 use crate::settings::{BATCH, DEAD_KEPT, DEAD_KEPT_FOR};
 
 /// Bytes of outcomes in a pack, at most (one outcome may be larger).
@@ -23,8 +22,8 @@ pub(super) struct Finished {
     pub(super) step: Option<Step>,
     /// What becomes of the job's hash, where it has one.
     pub(super) report: Option<Step>,
-    /// Keeps other suspects of the process waiting until this one's finish is confirmed.
-    pub(super) _alone: Option<OwnedSemaphorePermit>,
+    /// Keeps all other jobs of the process waiting until the finish of a suspect is confirmed.
+    pub(super) _alone: Option<Box<Alone>>,
 }
 
 /// A move of a job that is not over, or is dead; or what else its end asks for.

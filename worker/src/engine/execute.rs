@@ -318,7 +318,7 @@ async fn read_raw<S>(epoch: &Epoch<S>, lane_key: &str, place: Place) -> Result<V
     Ok(entries.into_iter().next().map(|(_, fields)| fields).unwrap_or_default())
 }
 
-/// The lane of suspects: its jobs run one at a time in a process.
+/// The lane of suspects: its jobs run alone in their process.
 pub(super) fn is_suspect(taken: &Taken) -> bool {
     taken.place.lane == Lane::Suspect
 }

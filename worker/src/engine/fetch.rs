@@ -124,8 +124,9 @@ impl Reader {
         self.found_empty.is_some_and(|found| found.elapsed() < MOMENT)
     }
 
-    /// Reads one suspect, if there is one.
+    /// Reads one suspect, if there is one. While it runs the other lanes fill.
     pub(super) async fn read_suspect(&mut self) -> Result<Catch, RedisError> {
+        self.note(false);
         self.send(self.command(1, None, &[Lane::Suspect], ">")).await
     }
 

@@ -14,6 +14,7 @@ use super::{
     fetch::{Catch, MOST, Reader, Refusal, Taken},
     hand_back::give_back,
     hands::Place,
+    solitude::Alone,
 };
 use crate::{events, health::Doing};
 
@@ -24,16 +25,25 @@ pub(super) struct FetchLoop<S> {
     epoch: Arc<Epoch<S>>,
     reader: Option<Reader>,
     retry: Retry,
+    /// Kept from before the read of a suspect until it has started: were it read while others run, or others started before
+    /// a lost reply is made up for, it would be blamed for a crash of theirs.
+    alone: Option<Box<Alone>>,
 }
 
 impl<S: Send + Sync + 'static> FetchLoop<S> {
     pub(super) fn new(epoch: Arc<Epoch<S>>) -> Self {
-        Self { epoch, reader: None, retry: Retry::new("fetch") }
+        Self { epoch, reader: None, retry: Retry::new("fetch"), alone: None }
     }
 
     /// Runs until the worker stops or the consumer is fenced.
     pub(super) async fn run(mut self) {
         while let Some(slots) = self.free_slots().await {
+            if self.alone.is_none() && self.wants_to_be_alone() {
+                self.alone = self.be_alone().await;
+                if self.alone.is_none() {
+                    continue; // that took its time: whether anything may start is to be asked once more
+                }
+            }
             let cancels_heard = self.epoch.hands.cancels_heard();
             match self.fetch(slots).await {
                 Ok(catch) => self.start(catch, cancels_heard).await,
@@ -43,8 +53,10 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     /// Waits until something may start: a slot is free, the lease is fresh, the queue is not paused. None at the end.
-    async fn free_slots(&self) -> Option<usize> {
+    async fn free_slots(&mut self) -> Option<usize> {
         let epoch = &self.epoch;
+        // A pause of this queue keeps no other waiting.
+        self.alone.take_if(|_| epoch.halted.borrow().is_some());
         let progress = &epoch.queue.progress;
         let may_start = async {
             let mut halt = epoch.halted.subscribe();
@@ -52,8 +64,10 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             progress.enter(Doing::WaitingForLease);
             epoch.lease.fresh_or_fenced().await;
             progress.enter(Doing::WaitingForSlot);
-            // Only this loop takes slots, so what is free stays free.
-            drop(epoch.queue.slots.acquire().await);
+            if self.alone.is_none() {
+                // Only this loop takes slots, and who wants to be alone: what is free stays free, or what is read goes back.
+                drop(epoch.queue.slots.acquire().await);
+            }
         };
         tokio::select! {
             biased;
@@ -61,6 +75,30 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             () = epoch.lease.fenced() => None,
             () = may_start => Some(epoch.queue.slots.available_permits().clamp(1, MOST)),
         }
+    }
+
+    /// Whether a suspect waits, and it is nobody's turn. What a lost reply delivered comes first: it may be a suspect, too.
+    fn wants_to_be_alone(&self) -> bool {
+        let lease = &self.epoch.lease;
+        lease.has_suspects() && !lease.must_reread() && !self.epoch.process.solitude.is_sought()
+    }
+
+    /// Waits until nothing else runs in this process, or has run for too long. None where it is another's turn, or the reason
+    /// to wait is gone.
+    async fn be_alone(&self) -> Option<Box<Alone>> {
+        let epoch = &self.epoch;
+        epoch.queue.progress.enter(Doing::WaitingForSlot);
+        events::fetch_alone(epoch.lease.queue());
+        let mut halt = epoch.halted.subscribe();
+        let alone = tokio::select! {
+            biased;
+            () = epoch.process.shutdown.stopping() => None,
+            () = epoch.lease.fenced() => None,
+            _ = halt.wait_for(Option::is_some) => None,
+            () = epoch.lease.no_suspects() => None,
+            alone = epoch.process.solitude.seek() => alone,
+        };
+        alone.filter(|_| epoch.lease.is_fresh())
     }
 
     async fn fetch(&mut self, slots: usize) -> Result<Catch, Error> {
@@ -100,11 +138,11 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
             catch.taken.retain(|taken| !after.contains(taken.place, taken.job_id()));
             return Ok(catch);
         }
-        if epoch.lease.has_suspects() && epoch.process.suspects.available_permits() > 0 {
+        if self.alone.is_some() {
             let catch = reader.read_suspect().await?;
-            if !catch.taken.is_empty() {
-                return Ok(catch);
-            }
+            // Not again before the next beat, so that others have their turn, also in the other queues.
+            epoch.lease.set_suspects(false);
+            return Ok(catch);
         }
         let client_id = reader.client_id();
         let mut read = pin!(reader.read(slots));
@@ -132,7 +170,12 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
     }
 
     /// Starts what was read; `cancels_heard` is from before the read.
-    async fn start(&self, mut catch: Catch, cancels_heard: u64) {
+    async fn start(&mut self, mut catch: Catch, cancels_heard: u64) {
+        // Where a re-read left something for the next one, that may be the suspect.
+        let mut alone = self.alone.take();
+        if catch.refusal.is_none() && self.epoch.lease.must_reread() {
+            self.alone = alone.take_if(|_| !catch.taken.iter().any(is_suspect));
+        }
         let epoch = &self.epoch;
         if !catch.gone.is_empty() {
             self.acknowledge_gone(&catch.gone).await;
@@ -156,18 +199,20 @@ impl<S: Send + Sync + 'static> FetchLoop<S> {
         let mut too_many = Vec::new();
         for taken in catch.taken {
             // Permits are taken here, not in the task: the next look at what is free must not count these.
-            let alone = if is_suspect(&taken) {
-                let Ok(permit) = epoch.process.suspects.clone().try_acquire_owned() else {
-                    too_many.push(taken);
-                    continue;
-                };
-                Some(permit)
-            } else {
-                None
-            };
-            let slot = epoch.queue.slots.clone().try_acquire_owned().ok();
+            let (slots, alone) =
+                if is_suspect(&taken) { (&epoch.queue.lone_slot, alone.take()) } else { (&epoch.queue.slots, None) };
+            let slot = slots.clone().try_acquire_owned().ok();
+            let may_start = if is_suspect(&taken) { alone.is_some() } else { slot.is_some() };
+            if !may_start && (is_suspect(&taken) || epoch.process.solitude.is_sought()) {
+                too_many.push(taken);
+                continue;
+            }
+            if alone.as_ref().is_some_and(|alone| alone.is_beside_others) {
+                events::fetch_not_alone(epoch.lease.queue());
+            }
             tokio::spawn(run_one(epoch.clone(), taken, slot, alone));
         }
+        drop(alone);
         if !too_many.is_empty() {
             epoch.hands.release(too_many.iter().map(|taken| &taken.place));
             self.give_back(too_many).await;
@@ -241,16 +286,25 @@ async fn let_start() {
 }
 
 /// Runs one job in its slot, or in the next one where a read brought too many, and passes on how it ended. A suspect
-/// stays `alone` until its finish is confirmed: as long as it is pending, a crash would be blamed on it.
+/// stays `alone` until its finish is confirmed: as long as it is pending, a crash would be blamed on it. What waits when the
+/// worker stops never starts, and is handed back with all that is pending.
 async fn run_one<S: Send + Sync + 'static>(
     epoch: Arc<Epoch<S>>,
     taken: Taken,
     slot: Option<OwnedSemaphorePermit>,
-    alone: Option<OwnedSemaphorePermit>,
+    alone: Option<Box<Alone>>,
 ) {
     let slot = match slot {
         Some(slot) => Ok(slot),
-        None => epoch.queue.slots.clone().acquire_owned().await,
+        None => {
+            let slots = if alone.is_some() { &epoch.queue.lone_slot } else { &epoch.queue.slots };
+            tokio::select! {
+                biased;
+                () = epoch.process.shutdown.stopping() => return epoch.hands.release([taken.place].iter()),
+                () = epoch.lease.fenced() => return,
+                slot = slots.clone().acquire_owned() => slot,
+            }
+        }
     };
     if slot.is_ok()
         && let Some(finished) = execute(&epoch, taken).await

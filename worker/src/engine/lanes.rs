@@ -4,7 +4,7 @@ use millstream_queue::Lane;
 
 use crate::settings::Priorities;
 
-/// Lanes in the order in which their jobs run; suspects are read apart, one at a time.
+/// Lanes in the order in which their jobs run; suspects are read apart, by who is alone in the process.
 pub(super) const BY_PRIORITY: [Lane; 3] = [Lane::High, Lane::Normal, Lane::Low];
 const FROM_THE_LOWEST: [Lane; 3] = [Lane::Low, Lane::Normal, Lane::High];
 

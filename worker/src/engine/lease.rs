@@ -34,7 +34,7 @@ pub(crate) struct Lease {
     orphans: Notify,
     /// Entries are pending that nobody here has in hand: a reply was lost.
     reread: AtomicBool,
-    /// The suspect lane has entries.
+    /// The suspect lane has an entry that was not handed out yet.
     suspects: AtomicBool,
     pub(super) observer: Mutex<Observer>,
 }
@@ -136,20 +136,39 @@ impl Lease {
         self.orphans.notified().await;
     }
 
+    /// Notes whether a suspect waits: as a beat has found, or until the next beat as a read has left it.
     pub(super) fn set_suspects(&self, any: bool) {
         self.suspects.store(any, Ordering::Relaxed);
+        if !any {
+            self.beaten.notify_waiters();
+        }
     }
 
     pub(super) fn has_suspects(&self) -> bool {
         self.suspects.load(Ordering::Relaxed)
     }
 
+    /// Resolves when a beat finds no suspect that waits.
+    pub(super) async fn no_suspects(&self) {
+        loop {
+            let beaten = self.beaten.notified();
+            if !self.has_suspects() {
+                return;
+            }
+            beaten.await;
+        }
+    }
+
     pub(super) fn ask_for_reread(&self) {
         self.reread.store(true, Ordering::Release);
     }
 
+    pub(super) fn must_reread(&self) -> bool {
+        self.reread.load(Ordering::Acquire)
+    }
+
     pub(super) fn take_reread(&self) -> bool {
-        self.reread.load(Ordering::Acquire) && self.reread.swap(false, Ordering::AcqRel)
+        self.must_reread() && self.reread.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Queue {
     pub(super) name: String,
     pub(super) concurrency: u32,
     pub(super) slots: Arc<Semaphore>,
+    /// The place of a job that runs alone. Apart from the slots, which are kept from others until its finish is confirmed,
+    /// while this is free as soon as it has ended.
+    pub(super) lone_slot: Arc<Semaphore>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -44,11 +47,21 @@ impl Queue {
     pub(crate) fn new(name: &str, concurrency: u32) -> Self {
         let slots = Arc::new(Semaphore::new(concurrency as usize));
         let progress = Arc::new(Progress::new(name, concurrency));
-        Self { name: name.to_owned(), concurrency, slots, progress }
+        Self { name: name.to_owned(), concurrency, slots, lone_slot: Arc::new(Semaphore::new(1)), progress }
     }
 
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Waits until nothing runs.
+    async fn all_have_ended(&self) {
+        let _ = tokio::join!(self.slots.acquire_many(self.concurrency), self.lone_slot.acquire());
+    }
+
+    /// Runs that have not ended.
+    fn running(&self) -> usize {
+        self.concurrency as usize - self.slots.available_permits() + 1 - self.lone_slot.available_permits()
     }
 
     /// Works until the worker stops. A consumer that was fenced is followed by one under a fresh name.
@@ -150,11 +163,11 @@ async fn cancel_from_signals<S>(epoch: Arc<Epoch<S>>) {
 /// Lets running jobs finish for the grace period, cuts off the rest, and hands back what can't be cut off.
 async fn drain<S>(epoch: &Arc<Epoch<S>>) {
     let process = &epoch.process;
-    let all = epoch.queue.concurrency;
-    let (grace, slots) = (process.settings.grace, &epoch.queue.slots);
+    let (grace, queue) = (process.settings.grace, &epoch.queue);
+    process.solitude.give_up();
     let hurried = async {
         tokio::select! {
-            done = timeout(grace, slots.acquire_many(all)) => done.is_ok(),
+            done = timeout(grace, queue.all_have_ended()) => done.is_ok(),
             () = process.shutdown.hurrying() => false,
         }
     };
@@ -163,11 +176,11 @@ async fn drain<S>(epoch: &Arc<Epoch<S>>) {
     }
     process.was_cut_off.store(true, Ordering::Relaxed);
     epoch.cut_off.cancel();
-    if timeout(LAST_WORDS, slots.acquire_many(all)).await.is_ok() {
+    if timeout(LAST_WORDS, queue.all_have_ended()).await.is_ok() {
         events::shutdown_handed_back(epoch.lease.queue());
         return;
     }
-    let running = all as usize - slots.available_permits();
+    let running = queue.running();
     // Handed back while its finish is on its way, a job that has ended would run once more.
     let _ = timeout(LAST_WORDS, nothing_in_hand_but(epoch, running)).await;
     let held = epoch.hands.places();

@@ -17,7 +17,7 @@ pub enum Action {
     Register(Consumer),
     /// Rule 7: one read at a time, of as many jobs as there are free slots.
     SendRead(Consumer),
-    /// Rule 18: one suspect per process at a time.
+    /// Rule 18: a suspect is read when nothing else runs in the process, and nothing starts until its finish is confirmed.
     SendSuspectRead(Consumer),
     /// Rule 10: a re-read of what is pending; what was in hand when it was sent is left out of its answer.
     SendReread(Consumer),

@@ -43,6 +43,8 @@ const TWO_JOBS: Protocol = Protocol { jobs: 2, ready: 2, ..ONE_JOB };
 const CONSUMERS: Protocol = Protocol { keeps_consumers: true, ..ONE_JOB };
 /// Two jobs, of which the first kills whoever runs it.
 const POISON: Protocol = Protocol { concurrency: 2, poison: 0b01, ..TWO_JOBS };
+/// The same, where crashes of others may make the second job a suspect before the first is one.
+const VICTIM: Protocol = Protocol { attempts: 1, ..POISON };
 
 const fn configuration(name: &'static str, protocol: Protocol, faults: Faults) -> Configuration {
     Configuration { name, protocol: Protocol { faults, ..protocol } }
@@ -95,6 +97,11 @@ pub const SUSPECTS: &[Configuration] = &[
         "suspects one by one and a pause",
         Protocol { concurrency: 1, ..POISON },
         Faults { pauses: 1, ..NONE },
+    ),
+    configuration(
+        "a suspect that a crash made one beside a poison job, and a loss",
+        VICTIM,
+        Faults { crashes: 1, losses: 1, ..NONE },
     ),
 ];
 
@@ -264,6 +271,7 @@ pub const MUTANTS: &[(Mutant, Protocol)] = &[
     caught(Mutant::CarelessFinish, Protocol { ready: 1, ..TWO_JOBS }, Faults { failovers: 1, ..NONE }),
     caught(Mutant::ErrorTakenForFenced, ONE_JOB, Faults { losses: 1, ..NONE }),
     caught(Mutant::SuspectsTogether, POISON, NONE),
+    caught(Mutant::SuspectBesideOthers, VICTIM, Faults { crashes: 1, ..NONE }),
     caught(Mutant::BlameInNormalLane, POISON, NONE),
     caught(Mutant::HandBackCountsACrash, ONE_JOB, Faults { pauses: 1, ..NONE }),
     caught(Mutant::HandBackUnconfirmed, ONE_JOB, Faults { pauses: 1, losses: 1, late: 1, ..NONE }),

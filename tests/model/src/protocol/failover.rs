@@ -30,6 +30,7 @@ impl Protocol {
                         }
                         _ => Fetch::Idle,
                     };
+                    worker.is_alone = worker.has_suspect();
                     if let Finish::Sent(batch) | Finish::Answered { batch, .. } = worker.finish {
                         worker.finish = Finish::Unanswered(batch);
                     }

@@ -38,8 +38,13 @@ impl Protocol {
             out.fault(state, action, |next| {
                 self.lose(next, worker, late);
                 if !self.lacks(Mutant::ErrorTakenForFenced) {
-                    next.workers[worker].fetch = fetch;
-                    next.workers[worker].must_reread |= fetch == Fetch::Idle && !self.ignores_lost_replies();
+                    let this = &mut next.workers[worker];
+                    this.fetch = fetch;
+                    if fetch == Fetch::Idle {
+                        this.must_reread |= !self.ignores_lost_replies();
+                        // What the reply may have brought is a suspect: alone until that is known.
+                        this.is_alone &= this.must_reread;
+                    }
                 }
             });
         };

@@ -25,7 +25,11 @@ impl Protocol {
                         };
                     });
                 } else if this.life != Life::Down && self.wants_another_read(state, worker) {
-                    out.step(state, Action::EndBlockedRead(consumer), |next| next.workers[worker].fetch = Fetch::Idle);
+                    out.step(state, Action::EndBlockedRead(consumer), |next| {
+                        let this = &mut next.workers[worker];
+                        this.fetch = Fetch::Idle;
+                        this.is_alone &= this.must_reread;
+                    });
                 }
             }
             Fetch::Delivered(read, entries) => {
@@ -76,6 +80,9 @@ impl Protocol {
         if this.knows_paused || (!this.is_registered && !self.lacks(Mutant::ReadBeforeRegistering)) {
             return;
         }
+        if this.is_alone && this.has_suspect() {
+            return;
+        }
         if this.must_reread {
             out.step(state, Action::SendReread(consumer), |next| {
                 let this = &mut next.workers[worker];
@@ -88,6 +95,7 @@ impl Protocol {
                 let most = if self.lacks(Mutant::SuspectsTogether) { free } else { 1 };
                 out.step(state, Action::SendSuspectRead(consumer), |next| {
                     next.workers[worker].fetch = Fetch::Sent(Read::Suspect { most });
+                    next.workers[worker].is_alone = !self.lacks(Mutant::SuspectBesideOthers);
                 });
             } else {
                 out.step(state, Action::SendRead(consumer), |next| {
@@ -97,10 +105,11 @@ impl Protocol {
         }
     }
 
-    /// One suspect per process, until its finish is confirmed.
+    /// A suspect is read when nothing runs here. What has ended may still be pending: it is in another lane.
     fn may_read_suspects(&self, state: &State, worker: usize) -> bool {
-        let is_alone = !state.workers[worker].has_suspect() || self.lacks(Mutant::SuspectsTogether);
-        is_alone && state.server.has_undelivered(Lane::Suspect)
+        let this = &state.workers[worker];
+        let is_alone = this.busy() == 0 || self.lacks(Mutant::SuspectBesideOthers);
+        is_alone && !this.has_suspect() && state.server.has_undelivered(Lane::Suspect)
     }
 
     /// A read of what is new blocks while there is nothing.
@@ -165,6 +174,7 @@ impl Protocol {
         let fresh: Entries = entries.iter().filter(|entry| !is_in_hand(next, entry)).copied().collect();
         if !look.is_alive || look.is_paused || next.workers[worker].life == Life::Stopping {
             next.workers[worker].knows_paused |= look.is_paused;
+            next.workers[worker].is_alone &= next.workers[worker].has_suspect();
             let back: Few<_, 4> = fresh.iter().map(|entry| entry.id).collect();
             if !back.is_empty() {
                 next.workers[worker].fetch = Fetch::HandingBack(back);
@@ -176,15 +186,26 @@ impl Protocol {
         }
         let mut back = Few::default();
         for entry in &fresh {
-            let is_second = entry.job.lane == Lane::Suspect && next.workers[worker].has_suspect();
-            if is_second && !self.lacks(Mutant::SuspectsTogether) {
-                back.push(entry.id);
-            } else {
+            if self.may_start(next, worker, entry) {
                 self.take_in_hand(next, consumer, entry, server, look.has_marks);
+            } else {
+                back.push(entry.id);
             }
         }
+        let this = &mut next.workers[worker];
+        this.is_alone &= this.has_suspect() || this.must_reread;
         if !back.is_empty() {
             next.workers[worker].fetch = Fetch::HandingBack(back);
+        }
+    }
+
+    /// A suspect starts where it is alone, and nothing else does there.
+    fn may_start(&self, next: &State, worker: usize, entry: &Entry) -> bool {
+        let this = &next.workers[worker];
+        let is_alone = this.is_alone || self.lacks(Mutant::SuspectBesideOthers);
+        match entry.job.lane {
+            Lane::Suspect => is_alone && (!this.has_suspect() || self.lacks(Mutant::SuspectsTogether)),
+            Lane::Normal => !this.is_alone,
         }
     }
 

@@ -33,7 +33,9 @@ impl Protocol {
                             |finished: &Finished| finished.entry == held.entry && finished.job.id == held.job.id;
                         held.stage == Stage::Sent && batch.finished.iter().any(is_it)
                     };
+                    let had_suspect = this.has_suspect();
                     this.hand.retain(|held| !is_confirmed(held));
+                    this.is_alone &= !had_suspect || this.has_suspect();
                 });
             }
             Finish::Answered { is_applied: false, .. } => {

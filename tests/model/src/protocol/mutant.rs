@@ -30,6 +30,8 @@ pub enum Mutant {
     ErrorTakenForFenced,
     /// Rule 18: suspects are read many at once.
     SuspectsTogether,
+    /// Rule 18: suspects are kept apart from each other, but not from other jobs.
+    SuspectBesideOthers,
     /// Rule 18: a third crash in the normal lane makes a job dead.
     BlameInNormalLane,
     /// Rule 8: a hand-back counts a crash.

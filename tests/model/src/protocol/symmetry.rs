@@ -69,7 +69,7 @@ fn rank(state: &State, worker: usize) -> impl Ord {
         Finish::Answered { .. } => 2,
         Finish::Unanswered(_) => 3,
     };
-    let flags = (this.life as u8, this.is_registered, this.knows_paused, this.must_reread);
+    let flags = (this.life as u8, this.is_registered, this.knows_paused, this.must_reread, this.is_alone);
     let fenced = state.server.fenced >> (worker as u8 * TERMS) & 0xff;
     (this.term, flags, fetch, finish, this.number, this.hand, fenced)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Held {
 pub(crate) enum Read {
     /// What was not delivered yet, of the normal lanes: at most as many as slots are free.
     Fresh { most: u8 },
-    /// One suspect.
+    /// One suspect, by a worker that is alone.
     Suspect { most: u8 },
     /// What is pending for this consumer; what was in hand when it was sent.
     Again { before: Few<EntryId, 4> },
@@ -129,6 +129,8 @@ pub(crate) struct Worker {
     pub(crate) is_registered: bool,
     pub(crate) knows_paused: bool,
     pub(crate) must_reread: bool,
+    /// Nothing starts beside a suspect: from before it is read until its finish is confirmed.
+    pub(crate) is_alone: bool,
     pub(crate) fetch: Fetch,
     pub(crate) hand: Few<Held, 4>,
     pub(crate) finish: Finish,
