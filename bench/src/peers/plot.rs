@@ -29,7 +29,7 @@ const ROW: f64 = 22.0;
 const FOOT: f64 = 40.0;
 /// Beside the axis: the programs' names, and the number of the outermost dot.
 const NAMES: f64 = 112.0;
-const NUMBERS: f64 = 84.0;
+const NUMBERS: f64 = 112.0;
 
 /// One panel: programs, best first.
 struct Panel {
