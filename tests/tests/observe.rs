@@ -90,12 +90,13 @@ fn listen() -> (Told, PrometheusHandle) {
 }
 
 /// Events of troubles that other tests make, or none can at will.
-const RARE: [&str; 13] = [
+const RARE: [&str; 14] = [
     "job.key_kept",
     "job.progress_kept",
     "fetch.gone",
     "fetch.kept",
     "fetch.deaf",
+    "fetch.not_alone",
     "lease.unlisted",
     "lease.runtime_still",
     "lease.not_left",
@@ -160,6 +161,12 @@ async fn a_life_with_troubles_is_told_as_documented_and_counted() {
     doomed.kill().await;
     told.wait_for("rescue.requeued", "jobs=").await;
     assert!(!told.heard("rescue.fenced").is_empty());
+
+    // A job that two workers died under.
+    let suspect = ["*", "kind", "probe", "body", r#"{"name":"suspect","act":"succeed"}"#, "crash", "2"];
+    let suspects = client.keys(QUEUE).ready(Lane::Suspect);
+    redis::cmd("XADD").arg(suspects).arg(&suspect).exec_async(&mut conn).await.unwrap();
+    told.wait_for("fetch.alone", QUEUE).await;
 
     // An outage, and the loss of everything, the living included.
     redis.stop();
