@@ -177,7 +177,11 @@ impl Canceller {
     async fn find_near(&self, conn: &mut impl ConnectionLike, lane: Lane, id: Uuid) -> Result<Option<String>, Error> {
         let Some((seconds, nanos)) = id.get_timestamp().map(|time| time.to_unix()) else { return Ok(None) };
         let pushed_ms = seconds * 1000 + u64::from(nanos) / 1_000_000;
-        let (from, to) = (pushed_ms.saturating_sub(NEAR_MS), pushed_ms + NEAR_MS);
+        let (from, to) = match lane {
+            // What is suspect was put there long after it was pushed, and is never much.
+            Lane::Suspect => ("-".to_owned(), "+".to_owned()),
+            _ => (pushed_ms.saturating_sub(NEAR_MS).to_string(), (pushed_ms + NEAR_MS).to_string()),
+        };
         let lane_key = self.keys.ready(lane);
         let entries: Entries =
             redis::cmd("XRANGE").arg(&lane_key).arg(from).arg(to).arg("COUNT").arg(PAGE).query_async(conn).await?;
