@@ -32,8 +32,10 @@ async fn start() -> (Client, Outcomes, Running, Said) {
 async fn mark_silently(client: &Client, id: Uuid) {
     let mut conn = client.connection().await.unwrap();
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await.unwrap();
-    let mut mark = redis::cmd("ZADD");
-    mark.arg(client.keys(QUEUE).cancel()).arg(seconds * 1000 + micros / 1000 + 1).arg(id.to_string());
+    let (keys, now_ms) = (client.keys(QUEUE), seconds * 1000 + micros / 1000);
+    let mut mark = redis::pipe();
+    mark.cmd("ZADD").arg(keys.cancel()).arg(now_ms + 1).arg(id.to_string());
+    mark.cmd("HSET").arg(keys.control()).arg("cancel").arg(1);
     mark.exec_async(&mut conn).await.unwrap();
 }
 
@@ -46,6 +48,11 @@ async fn no_mark_is_left(client: &Client) {
         }
     };
     tokio::time::timeout(PATIENCE, look).await.expect("marks are forgotten once they can meet nobody");
+    let mut conn = client.connection().await.unwrap();
+    let mut look = redis::cmd("HEXISTS");
+    look.arg(client.keys(QUEUE).control()).arg("cancel");
+    let cleared = async { while look.query_async::<bool>(&mut conn).await.unwrap() {} };
+    tokio::time::timeout(PATIENCE, cleared).await.expect("and so is that there were any");
 }
 
 async fn pause(client: &Client, is_paused: bool) {

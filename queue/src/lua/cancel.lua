@@ -62,6 +62,7 @@ if #marks > 0 then
   for _, id in ipairs(marks) do
     redis.call('ZADD', cancel, string.format('%.0f', mark), id)
   end
+  redis.call('HSET', control, 'cancel', '1')
   redis.call('PUBLISH', signal, 'cancel')
 end
 keep(control, done, outcomes)

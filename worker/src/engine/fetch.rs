@@ -166,14 +166,14 @@ impl Reader {
             pipeline.arg(from);
         }
         pipeline.cmd("HEXISTS").arg(self.keys.alive()).arg(&self.consumer);
-        pipeline.cmd("HGET").arg(self.keys.control()).arg("paused");
-        pipeline.cmd("EXISTS").arg(self.keys.cancel());
+        pipeline.cmd("HMGET").arg(self.keys.control()).arg("paused").arg("cancel");
         pipeline
     }
 
     async fn send(&mut self, pipeline: Pipeline) -> Result<Catch, RedisError> {
-        let (streams, is_alive, paused, cancels): (Value, bool, Option<String>, bool) =
+        let (streams, is_alive, (paused, cancels)): (Value, bool, (Option<String>, Option<String>)) =
             pipeline.query_async(&mut self.connection.conn).await?;
+        let cancels = cancels.is_some();
         let refusal = match (is_alive, paused) {
             (false, _) => Some(Refusal::Fenced),
             (true, Some(_)) => Some(Refusal::Paused),

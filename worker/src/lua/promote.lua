@@ -55,6 +55,9 @@ if asked_to_cancel then
   end
   redis.call('ZREMRANGEBYSCORE', cancel, '-inf', '(' .. string.format('%.0f', oldest))
 end
+if redis.call('EXISTS', cancel) == 0 then
+  redis.call('HDEL', control, 'cancel')
+end
 
 local wait = -1
 local next_due = redis.call('ZRANGE', later, 0, 0, 'WITHSCORES')
