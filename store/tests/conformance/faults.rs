@@ -27,13 +27,13 @@ const URL: &str = "MILLSTREAM_TEST_URL";
 /// Another process of this test, with a role to play in [`plays_its_role`].
 fn process(role: &str, url: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program"));
-    command.args(["--exact", "faults::plays_its_role", "--ignored", "--nocapture"]);
+    command.args(["--exact", "faults::plays_its_role", "--nocapture"]);
     command.env(ROLE, role).env(URL, url).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }
 
+/// Nothing in a test run; a role in a process that [`process`] started.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a role that the tests of this file give to processes of their own"]
 async fn plays_its_role() {
     let (Ok(role), Ok(url)) = (env::var(ROLE), env::var(URL)) else { return };
     match role.as_str() {
