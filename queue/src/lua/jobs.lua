@@ -7,7 +7,6 @@ local UNIQUE_KEPT = 604800000
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local now_us = string.format('%.0f', clock[1] * 1000000 + clock[2])
 
 -- The fields of a list of names and values that begins at `first`, by name.
 local function fields_of(list, first)
@@ -72,7 +71,7 @@ local function outcome(job, lane, state, reason, worker, payload)
   end
   return '\220\0' .. length .. cmsgpack.pack(job.id, job.kind, lane, tonumber(job.v or 1), tonumber(job.run or 1),
     tonumber(job.n or 1), tonumber(job.crash or 0), state, tonumber(job.at or now)) .. '\192' ..
-    cmsgpack.pack(tonumber(now_us), worker, reason) .. (payload and cmsgpack.pack(payload) or '\192') ..
+    cmsgpack.pack(clock[1] * 1000000 + clock[2], worker, reason) .. (payload and cmsgpack.pack(payload) or '\192') ..
     (job.ct and cmsgpack.pack(job.ct) or '\192') .. '\192\192' .. more
 end
 
@@ -97,15 +96,18 @@ local function unique_holder(value)
   return string.match(value, '^(%S+) (%S+) (.+)$')
 end
 
+-- Whether this job holds a unique key: nobody else frees or moves it.
+local function holds(key, id)
+  local value = redis.call('GET', key)
+  return value and unique_holder(value) == id
+end
+
 -- The name of a job's unique key if the job holds it.
 local function held_key(prefix, job)
   local unique = unique_of(job)
-  if unique then
-    local key = prefix .. 'unique:' .. unique.key
-    local value = redis.call('GET', key)
-    if value and unique_holder(value) == job.id then
-      return key, unique['until']
-    end
+  local key = unique and prefix .. 'unique:' .. unique.key
+  if key and holds(key, job.id) then
+    return key, unique['until']
   end
   return nil
 end

@@ -17,8 +17,6 @@ for bucket = first_seen, #KEYS do
   end
 end
 
-local list = cmsgpack.unpack(packed)
-local job, lane = fields_of(list, 2), list[1]
 local due = now
 if when == 'after' then due = now + ms end
 if when == 'at' then due = ms end
@@ -63,8 +61,10 @@ if held then
       if conflict == 'replace' then due = now end
       redis.call('XDEL', key, stream_id)
     end
+    local list = cmsgpack.unpack(packed)
+    local job = fields_of(list, 2)
     id, job.id, job.run = holder, holder, old.run
-    packed = cmsgpack.pack({ lane, unpack(list_of(job)) })
+    packed = cmsgpack.pack({ list[1], unpack(list_of(job)) })
     if till == 'time' and conflict == 'replace' then kept_ttl = redis.call('PTTL', unique_key) end
   end
   -- Else the key's job is gone without having freed it: the new one takes it over.
@@ -72,7 +72,8 @@ end
 
 local place = 'later'
 if due <= now then
-  place = lane .. ' ' .. redis.call('XADD', lane_key, '*', unpack(list_of(job)))
+  local list = cmsgpack.unpack(packed)
+  place = list[1] .. ' ' .. redis.call('XADD', lane_key, '*', unpack(list, 2))
 else
   redis.call('HSET', later_jobs, id, packed)
   redis.call('ZADD', later, string.format('%.0f', due), id)

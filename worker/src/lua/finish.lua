@@ -149,8 +149,7 @@ for i = next_id, #ARGV, MOVE_SIZE do
     if where == 'over' then
       if asked_to_cancel then redis.call('ZREM', cancel, id) end
       local key = prefix .. 'unique:' .. packed
-      local value = packed ~= '' and redis.call('GET', key)
-      if value and unique_holder(value) == id then redis.call('DEL', key) end
+      if packed ~= '' and holds(key, id) then redis.call('DEL', key) end
     elseif where == 'report' or where == 'result' then
       to_hash(where, id, number, packed)
     elseif where == 'dead' then
