@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use millstream_queue::{Error, Retry, keys};
+use millstream_queue::{Error, Retry, Signals, keys};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
@@ -120,8 +120,8 @@ impl Queue {
         });
         let mut finishing = tokio::spawn(finisher.run());
         let mut side_loops = JoinSet::new();
-        side_loops.spawn(promote_from_signals(epoch.clone()));
-        side_loops.spawn(cancel_from_signals(epoch.clone()));
+        side_loops.spawn(with_signals(epoch.clone(), promote::run));
+        side_loops.spawn(with_signals(epoch.clone(), cancel::run));
         side_loops.spawn(rescue::run(epoch.clone()));
         epoch.process.beats.keep(lease.clone(), hands);
 
@@ -146,16 +146,13 @@ impl Queue {
     }
 }
 
-async fn promote_from_signals<S>(epoch: Arc<Epoch<S>>) {
+/// Runs a loop that listens to the queue's signals.
+async fn with_signals<S, F>(epoch: Arc<Epoch<S>>, run: impl FnOnce(Arc<Epoch<S>>, Signals) -> F)
+where
+    F: Future<Output = ()>,
+{
     match epoch.process.client.signals(epoch.lease.queue()).await {
-        Ok(signals) => promote::run(epoch, signals).await,
-        Err(error) => events::fetch_deaf(epoch.lease.queue(), &error.to_string()),
-    }
-}
-
-async fn cancel_from_signals<S>(epoch: Arc<Epoch<S>>) {
-    match epoch.process.client.signals(epoch.lease.queue()).await {
-        Ok(signals) => cancel::run(epoch, signals).await,
+        Ok(signals) => run(epoch, signals).await,
         Err(error) => events::fetch_deaf(epoch.lease.queue(), &error.to_string()),
     }
 }
