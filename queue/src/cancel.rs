@@ -86,6 +86,7 @@ impl<'a> IntoFuture for Cancel<'a> {
             for lane in Lane::ALL {
                 if let Some(entry_id) = canceller.find_near(&mut conn, lane, self.id).await? {
                     place = Place { id: self.id, found: Some((lane, entry_id)) };
+                    break; // a job is in one place
                 }
             }
             canceller.cancel(&mut conn, &[place]).await
