@@ -243,8 +243,8 @@ macro_rules! model_part {
     (search $query:ident, $list:ident, $table:ident, [$first:ident $(, $more:ident)*]) => {
         match &$list.search {
             Some(pattern) => $query.filter(
-                $crate::data::lower($table::$first.nullable()).like(pattern.clone()).escape('\\')
-                    $(.or($crate::data::lower($table::$more.nullable()).like(pattern.clone()).escape('\\')))*
+                $crate::data::like($table::$first.nullable(), pattern.clone())
+                    $(.or($crate::data::like($table::$more.nullable(), pattern.clone())))*
             ),
             None => $query,
         }

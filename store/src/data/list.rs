@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{FromValue, Model};
+use super::{FromValue, Model, contains::pattern};
 use crate::Error;
 
 /// Rows of a page unless asked otherwise, and the most there can be.
@@ -61,7 +61,8 @@ pub enum Op {
     Ge,
     /// One of several, separated by commas.
     In,
-    /// A text with this inside; upper and lower case of ASCII letters are the same.
+    /// A text with this inside; upper and lower case are the same, on Postgres as the column's collation has it, on SQLite those
+    /// of ASCII letters.
     Contains,
     /// `true`: has no value; `false`: has one.
     Null,
@@ -236,7 +237,7 @@ impl List {
         }
         let mut checked = Checked {
             conditions: self.conditions,
-            search: self.search.map(|text| super::pattern(&text)),
+            search: self.search.map(|text| pattern(&text)),
             column,
             descending: sort.descending,
             after: None,
@@ -310,7 +311,7 @@ impl Condition {
     /// The LIKE pattern of [`Op::Contains`].
     #[doc(hidden)]
     pub fn like(&self) -> String {
-        super::pattern(self.values.first().map_or("", String::as_str))
+        pattern(self.values.first().map_or("", String::as_str))
     }
 
     /// Whether [`Op::Null`] asks for rows without a value.

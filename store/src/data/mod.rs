@@ -1,6 +1,7 @@
 //! An application's own tables: models, queries and transactions, the same on both databases.
 
 mod conn;
+mod contains;
 mod crud;
 mod define;
 mod list;
@@ -21,7 +22,7 @@ pub use self::{
 };
 #[doc(hidden)]
 pub use self::{
+    contains::{Like, like},
     list::Checked,
-    narrow::{lower, pattern},
     value::FromValue,
 };

@@ -83,6 +83,8 @@ pub enum Kind {
     text,
     /// `BigInt`.
     int,
+    /// `Integer`.
+    int32,
     /// `Double`.
     real,
     /// `Bool`.
@@ -107,6 +109,7 @@ impl Column {
         match self.kind {
             Kind::text => String::from_value(value).map(drop),
             Kind::int => i64::from_value(value).map(drop),
+            Kind::int32 => i32::from_value(value).map(drop),
             Kind::real => f64::from_value(value).map(drop),
             Kind::bool => bool::from_value(value).map(drop),
             Kind::id => Id::from_value(value).map(drop),

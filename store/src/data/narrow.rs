@@ -1,27 +1,8 @@
 //! Conditions made into a boxed Diesel query, by a list of what is allowed.
 
-diesel::define_sql_function! {
-    /// On both databases ASCII letters only, on Postgres by the column's collation.
-    #[doc(hidden)]
-    fn lower(text: diesel::sql_types::Nullable<diesel::sql_types::Text>) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
-}
-
-/// The LIKE pattern for a text anywhere inside, its own wildcards taken literally.
-pub fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter.to_ascii_lowercase());
-    }
-    pattern.push('%');
-    pattern
-}
-
 /// A boxed Diesel query with the conditions of a checked [`List`](crate::List) applied, for the columns that stand here and
 /// no others: `narrow!(query, list.conditions, { name: text contacts::name, age: int contacts::age })`. The kinds are `text`,
-/// `int` (BigInt), `real` (Double), `bool`, `id` and `time`; each column may be nullable.
+/// `int` (BigInt), `int32` (Integer), `real` (Double), `bool`, `id` and `time`; each column may be nullable.
 #[macro_export]
 macro_rules! narrow {
     ($query:expr, $conditions:expr, { $($name:ident: $kind:ident $column:expr),* $(,)? }) => {{
@@ -36,12 +17,13 @@ macro_rules! narrow {
     }};
     (@text $query:ident, $condition:ident, $column:expr) => {
         if $condition.op == $crate::Op::Contains {
-            $query.filter($crate::data::lower($column.nullable()).like($condition.like()).escape('\\'))
+            $query.filter($crate::data::like($column.nullable(), $condition.like()))
         } else {
             $crate::narrow!(@compare $query, $condition, $column, String)
         }
     };
     (@int $query:ident, $condition:ident, $column:expr) => { $crate::narrow!(@compare $query, $condition, $column, i64) };
+    (@int32 $query:ident, $condition:ident, $column:expr) => { $crate::narrow!(@compare $query, $condition, $column, i32) };
     (@real $query:ident, $condition:ident, $column:expr) => { $crate::narrow!(@compare $query, $condition, $column, f64) };
     (@bool $query:ident, $condition:ident, $column:expr) => { $crate::narrow!(@compare $query, $condition, $column, bool) };
     (@id $query:ident, $condition:ident, $column:expr) => {

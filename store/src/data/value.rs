@@ -23,6 +23,12 @@ impl FromValue for i64 {
     }
 }
 
+impl FromValue for i32 {
+    fn from_value(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "a whole number from -2^31 to 2^31-1")
+    }
+}
+
 impl FromValue for f64 {
     fn from_value(text: &str) -> Result<Self, &'static str> {
         text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("a finite number such as 1.5")

@@ -64,6 +64,26 @@ on_both! {
         assert_eq!(store.list::<Contact>(by_id).await.expect("a list").rows, [row]);
     }
 
+    async fn letters_beyond_ascii_are_found_as_they_are_written(database: Database) {
+        let store = filled(&database).await;
+        store.insert(&Contact::new("Ärger & Öl")).await.expect("inserted");
+        for text in ["Ärger", "GER & Ö"] {
+            assert_eq!(names(&store, List::new().filter("name", Op::Contains, text)).await, ["Ärger & Öl"], "{text}");
+            assert_eq!(names(&store, List::new().search(text)).await, ["Ärger & Öl"], "{text}");
+        }
+    }
+
+    async fn small_numbers_are_compared_too(database: Database) {
+        let store = shop(&database).await;
+        for uses in [i32::MIN, 3, i32::MAX] {
+            store.insert(&Label { name: uses.to_string(), uses }).await.expect("inserted");
+        }
+        let few = store.list::<Label>(asked(&[("uses.lt", "4")]).expect("allowed")).await.expect("a list");
+        assert_eq!(few.rows.iter().map(|label| label.uses).collect::<Vec<_>>(), [i32::MIN, 3]);
+        let refused = store.list::<Label>(List::new().filter("uses", Op::Eq, 1_i64 << 31)).await.expect_err("too large");
+        assert!(refused.to_string().contains("-2^31 to 2^31-1"), "{refused}");
+    }
+
     async fn what_is_not_allowed_is_refused_before_the_database_sees_it(database: Database) {
         let store = filled(&database).await;
         let huge = "1".repeat(1_000_000);
@@ -173,5 +193,17 @@ on_both! {
         assert_eq!(rest.len(), 2_299);
         let refused: Vec<_> = store.stream::<Contact>(List::new().sort("no")).collect().await;
         assert!(matches!(refused[..], [Err(Error::List { .. })]), "told once");
+    }
+}
+
+#[tokio::test]
+async fn a_search_knows_upper_and_lower_case_as_the_column_on_postgres_does() {
+    let store = shop(&Database::postgres().await).await;
+    let raw = store.raw_postgres().await.expect("a connection");
+    raw.batch_execute(r#"ALTER TABLE contacts ALTER name TYPE text COLLATE "und-x-icu""#).await.expect("a collation");
+    drop(raw);
+    store.insert(&Contact::new("Ärger & Öl")).await.expect("inserted");
+    for text in ["ärger", "ÖL", "GER & ö"] {
+        assert_eq!(names(&store, List::new().search(text)).await, ["Ärger & Öl"], "{text}");
     }
 }

@@ -27,7 +27,7 @@ diesel::table! {
 diesel::table! {
     labels (name) {
         name -> Text,
-        uses -> BigInt,
+        uses -> Integer,
     }
 }
 
@@ -65,10 +65,10 @@ millstream_store::model! {
 #[diesel(table_name = labels)]
 pub(crate) struct Label {
     pub(crate) name: String,
-    pub(crate) uses: i64,
+    pub(crate) uses: i32,
 }
 
-millstream_store::model! { Label in labels { key: name as String } }
+millstream_store::model! { Label in labels { key: name as String, filters: { uses: int32 } } }
 
 impl Contact {
     pub(crate) fn new(name: &str) -> Self {
@@ -100,7 +100,7 @@ const POSTGRES: EmbeddedMigration = EmbeddedMigration::new(
          score double precision NOT NULL, vip boolean NOT NULL, notes jsonb, created_at timestamptz NOT NULL,
          updated_at timestamptz NOT NULL, deleted_at timestamptz, CHECK (age >= 0));
      CREATE INDEX contacts_by_name ON contacts (name, id);
-     CREATE TABLE labels (name text PRIMARY KEY, uses bigint NOT NULL);",
+     CREATE TABLE labels (name text PRIMARY KEY, uses integer NOT NULL);",
     "DROP TABLE labels; DROP TABLE contacts;",
 );
 const SQLITE: EmbeddedMigration = EmbeddedMigration::new(
