@@ -102,10 +102,41 @@ impl Postgres {
     /// # Errors
     /// When it does not come up again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.signal(Signal::INT);
-        self.process.exited().await;
+        self.end().await;
         self.process = spawn(&programs()?, self.dir.path(), self.port, server_user().await?, &self.settings)?;
         ready(&self.process).await
+    }
+
+    /// Ends the server and all its connections in order; [`Postgres::restart`] starts it anew.
+    pub async fn end(&self) {
+        self.process.signal(Signal::INT);
+        self.process.exited().await;
+    }
+
+    /// Stops the server and its backends where they are: connections stay open and nobody answers, until
+    /// [`Postgres::thaw`].
+    ///
+    /// # Errors
+    /// When its processes can't be listed, as on a system without `pgrep`.
+    pub async fn freeze(&self) -> Result<()> {
+        self.process.stop(); // first, so that no new backend is missed
+        signal_all("STOP", &self.backends().await?).await
+    }
+
+    /// Lets a frozen server go on.
+    ///
+    /// # Errors
+    /// Those of [`Postgres::freeze`].
+    pub async fn thaw(&self) -> Result<()> {
+        signal_all("CONT", &self.backends().await?).await?;
+        self.process.cont();
+        Ok(())
+    }
+
+    async fn backends(&self) -> Result<Vec<String>> {
+        let listed = Command::new("pgrep").args(["-P", &self.pid().to_string()]).output().await;
+        let listed = listed.context("cannot list the server's processes by pgrep")?;
+        Ok(String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect())
     }
 
     /// Creates the empty database `name` and returns its URL.
@@ -123,6 +154,13 @@ impl Drop for Postgres {
         self.process.signal(Signal::QUIT);
         self.process.wait(STOP);
     }
+}
+
+/// One that has ended meanwhile needs no signal.
+async fn signal_all(signal: &str, pids: &[String]) -> Result<()> {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", signal]).args(pids).stderr(Stdio::null());
+    kill.status().await.map(drop).context("cannot start kill")
 }
 
 /// Creates an empty database with a new name on the server of `url`, and returns its URL.

@@ -19,5 +19,6 @@ mod memory;
 mod numbers;
 mod payloads;
 mod servers;
+mod sql;
 mod stage;
 mod workers;
