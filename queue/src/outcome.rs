@@ -11,6 +11,8 @@ use crate::{Error, Progress, keys::Lane, msgpack, msgpack::Reader};
 const VALUES: u32 = 17;
 /// Number of values in the array of an outcome that has any of those added later.
 const MORE_VALUES: u32 = 22;
+/// Number of values in the array of an outcome that has the last of them too.
+const ALL_VALUES: u32 = 23;
 
 /// How one run of a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,9 @@ pub struct Outcome {
     pub progress: Option<Progress>,
     /// The dead job whose next life this is.
     pub of: Option<Uuid>,
+    /// When the run could start, Unix milliseconds: when the job came into its lane, having become due or been put back. None
+    /// where that was when it was first enqueued.
+    pub ready_ms: Option<i64>,
 }
 
 /// How a run of a job ended. The numbers are the wire's.
@@ -145,7 +150,12 @@ impl Outcome {
             || self.log.is_some()
             || self.progress.is_some()
             || self.of.is_some();
-        msgpack::array(out, if has_more { MORE_VALUES } else { VALUES });
+        let values = match self.ready_ms {
+            Some(_) => ALL_VALUES,
+            None if has_more => MORE_VALUES,
+            None => VALUES,
+        };
+        msgpack::array(out, values);
         msgpack::text(out, self.id.as_bytes());
         msgpack::text(out, self.kind.as_bytes());
         msgpack::integer(out, i64::from(self.lane.index()));
@@ -162,13 +172,16 @@ impl Outcome {
         msgpack::optional_text(out, self.content_type.as_deref().map(str::as_bytes));
         msgpack::optional_text(out, self.result.as_deref());
         msgpack::optional_integer(out, self.next_ms);
-        if has_more {
+        if values > VALUES {
             let tags = (!self.tags.is_empty()).then(|| serde_json::to_vec(&self.tags).expect("texts are JSON"));
             msgpack::optional_text(out, tags.as_deref());
             msgpack::optional_text(out, self.traceparent.as_deref().map(str::as_bytes));
             msgpack::optional_text(out, self.log.as_deref().map(str::as_bytes));
             msgpack::optional_text(out, self.progress.as_ref().map(Progress::to_json).as_deref().map(str::as_bytes));
             msgpack::optional_text(out, self.of.as_ref().map(|of| &of.as_bytes()[..]));
+        }
+        if values == ALL_VALUES {
+            msgpack::optional_integer(out, self.ready_ms);
         }
     }
 
@@ -218,6 +231,7 @@ impl Outcome {
             log: None,
             progress: None,
             of: None,
+            ready_ms: None,
         };
         // One by one: a writer may know some of them and not yet the others.
         for index in VALUES..values {
@@ -227,6 +241,7 @@ impl Outcome {
                 19 => outcome.log = reader.optional_bytes()?.map(text),
                 20 => outcome.progress = read_json(reader)?,
                 21 => outcome.of = reader.optional_bytes()?.and_then(|id| read_id(id).ok()),
+                22 => outcome.ready_ms = reader.optional_integer()?,
                 _ => reader.skip()?,
             }
         }
@@ -298,8 +313,10 @@ mod tests {
             log: None,
             progress: None,
             of: None,
+            ready_ms: None,
         };
-        let more: [&[u8]; 7] = [b"\xa7[\"a\",1]", b"\xa2tp", b"\xa3log", b"\xa2{}", b"\xa2id", b"\x07", b"\xc4\x01x"];
+        let more: [&[u8]; 8] =
+            [b"\xa7[\"a\",1]", b"\xa2tp", b"\xa3log", b"\xa2{}", b"\xa2id", b"\xc0", b"\x07", b"\xc4\x01x"];
         let mut pack = Vec::new();
         for length in 0..=more.len() {
             let mut one = Vec::new();
@@ -309,13 +326,13 @@ mod tests {
             more[..length].iter().for_each(|value| pack.extend_from_slice(value));
         }
         let read = Outcome::decode_pack(&pack).expect("a pack");
-        assert_eq!(read.len(), 8);
+        assert_eq!(read.len(), 9);
         assert_eq!(read[0], outcome);
         let full = Outcome { traceparent: Some("tp".into()), log: Some("log".into()), ..outcome };
         assert_eq!(read[2], Outcome { log: None, ..full.clone() });
         assert!(
             read[3..].iter().all(|read| *read == full),
-            "tags, progress and a life before that are none are left out"
+            "tags, progress, a life before and a time that are none are left out"
         );
     }
 
@@ -325,14 +342,14 @@ mod tests {
             id: u128, kind in "[a-z]{1,9}", run: u32, state in 0..9_usize, enqueued_ms: i64, started_us: Option<i64>,
             error: Option<String>, payload: Option<Vec<u8>>, next_ms: Option<i64>, copies in 1..5_usize,
             tags: Vec<String>, traceparent: Option<String>, log: Option<String>, progress: Option<(u64, u64, String)>,
-            of: Option<u128>,
+            of: Option<u128>, ready_ms: Option<i64>,
         ) {
             let progress = progress.map(|(done, total, note)| Progress::new(done, total, note));
             let outcome = Outcome {
                 id: Uuid::from_u128(id), kind, lane: Lane::Low, version: 1, run, attempt: 2, crash: 0,
                 state: State::ALL[state], enqueued_ms, started_us, finished_us: -1, worker: "w".into(), error,
                 payload, content_type: None, result: None, next_ms, tags, traceparent, log, progress,
-                of: of.map(Uuid::from_u128),
+                of: of.map(Uuid::from_u128), ready_ms,
             };
             let mut pack = Vec::new();
             for _ in 0..copies {

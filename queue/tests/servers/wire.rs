@@ -78,6 +78,7 @@ fn outcome(vector: &Vector) -> Outcome {
         log: vector.get("log").map(str::to_owned),
         progress: vector.get("progress").map(|json| Progress::parse(json).expect("progress")),
         of: vector.get("of").map(|id| id.parse().expect("a UUID")),
+        ready_ms: vector.number("ready"),
     }
 }
 
@@ -202,7 +203,7 @@ fn packed_jobs_are_as_documented() {
 #[test]
 fn outcomes_are_as_documented() {
     let vectors = vectors("outcome");
-    assert_eq!(vectors.len(), 3);
+    assert_eq!(vectors.len(), 4);
     let (mut all, mut pack) = (Vec::new(), Vec::new());
     for vector in vectors {
         let (outcome, mut packed) = (outcome(&vector), Vec::new());

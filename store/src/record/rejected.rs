@@ -69,6 +69,7 @@ impl Rejected {
             log: row.log,
             progress: row.progress.as_deref().and_then(Progress::parse),
             of: row.revived_from,
+            ready_ms: row.ready_at.map(|time| time.timestamp_millis()),
         };
         outcome.pack_into(&mut body);
         Self { queue: row.queue.to_string(), entry: row.entry.to_string(), job: Some(row.id), reason, body }

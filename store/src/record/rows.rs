@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub(super) enqueued_at: DateTime<Utc>,
     pub(super) first_started_at: Option<DateTime<Utc>>,
     pub(super) started_at: Option<DateTime<Utc>>,
+    /// When the run could start, where that isn't when the job was enqueued.
+    pub(super) ready_at: Option<DateTime<Utc>>,
     pub(super) finished_at: DateTime<Utc>,
     pub(super) next_at: Option<DateTime<Utc>>,
     pub(super) worker: String,
@@ -62,6 +64,7 @@ impl Row {
             enqueued_at: fit::millis(outcome.enqueued_ms),
             first_started_at: started_at,
             started_at,
+            ready_at: outcome.ready_ms.map(fit::millis),
             finished_at: fit::micros(outcome.finished_us),
             next_at: outcome.next_ms.map(fit::millis),
             worker: fit::name(outcome.worker),

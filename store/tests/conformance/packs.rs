@@ -36,6 +36,7 @@ pub(crate) fn outcome(id: u128) -> Outcome {
         log: None,
         progress: None,
         of: None,
+        ready_ms: None,
     }
 }
 

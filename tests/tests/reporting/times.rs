@@ -114,3 +114,22 @@ async fn the_delay_after_a_failure_is_the_pushs_or_the_job_types_choice_or_its_c
     }
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn an_outcome_tells_when_its_run_came_into_the_lane_where_that_was_not_the_push() {
+    let fails_once = async |_: Task, cx: Context<()>| -> worker::Result {
+        if cx.attempt() == 1 { Err("no luck".into()) } else { Ok(()) }
+    };
+    let (client, mut outcomes, worker) = start(fails_once).await;
+    client.push(TASK).await.unwrap();
+    let (failed, completed) = (outcomes.next().await, outcomes.next().await);
+    assert_eq!((failed.state, failed.ready_ms), (State::Failed, None));
+    assert_eq!((completed.state, completed.enqueued_ms), (State::Completed, failed.enqueued_ms));
+    let (due, ready) = (failed.next_ms.unwrap(), completed.ready_ms.unwrap());
+    assert!((due..due + 5_000).contains(&ready), "due at {due}, ready at {ready}");
+
+    client.push(TASK).after(Duration::from_millis(100)).await.unwrap();
+    let delayed = outcomes.next().await;
+    assert!(delayed.ready_ms.unwrap() >= delayed.enqueued_ms + 100, "{delayed:?}");
+    worker.stop().await;
+}

@@ -239,6 +239,7 @@ impl Run {
             _ => None,
         };
         let result = if let Ending::Completed(result) = ending { result } else { None };
+        let ready_ms = i64::try_from(self.place.position.ms()).ok().filter(|ready| *ready != self.entry.at_ms);
         Outcome {
             id: self.entry.id,
             kind: std::mem::take(&mut self.entry.kind),
@@ -262,6 +263,7 @@ impl Run {
             log: std::mem::take(&mut self.said.log).into_text(),
             progress: self.said.progress.take(),
             of: self.options.of,
+            ready_ms,
         }
     }
 }
@@ -304,6 +306,7 @@ async fn bury<S>(epoch: &Arc<Epoch<S>>, place: Place, malformed: &MalformedEntry
         log: None,
         progress: None,
         of: None,
+        ready_ms: None,
     }
     .pack_into(&mut outcome);
     let step = Some(Step::dead(Stored::pack_malformed(place.lane, &raw, &error)));
