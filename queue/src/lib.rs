@@ -78,7 +78,7 @@ pub use keys::Lane;
 pub use options::Options;
 pub use outcome::{Outcome, State};
 pub use push::{Push, PushAll};
-pub use recording::{Overflow, UNRECORDED_LIMIT};
+pub use recording::{Overflow, UNRECORDED_LIMIT, Unrecorded};
 pub use report::{Progress, pack_fields};
 pub use result::JobResult;
 pub use retry::{Retry, Trouble};
