@@ -157,6 +157,20 @@ pub enum Error {
         /// Column and value.
         value: String,
     },
+    /// What was set aside still can't be read or written.
+    #[error("{id} in millstream_rejected stays there: {reason}")]
+    Refused {
+        /// Its id.
+        id: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// The recorder needs attention.
+    #[error("{problems}")]
+    Unhealthy {
+        /// One sentence each.
+        problems: String,
+    },
     /// The database refused or failed a statement.
     #[error("database: {0}")]
     Query(#[from] diesel::result::Error),

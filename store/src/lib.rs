@@ -84,16 +84,20 @@ mod config;
 #[doc(hidden)]
 pub mod data;
 mod error;
+mod events;
 mod fit;
 mod history;
 mod migrate;
 mod pool;
 mod postgres;
+mod prometheus;
 mod raw;
 mod record;
+mod retention;
 mod schema;
 pub mod sql_types;
 mod sqlite;
+mod statistics;
 mod store;
 mod tls;
 mod url;
@@ -111,8 +115,13 @@ pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
 pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migrator};
 pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
 pub use raw::RawPostgres;
-pub use record::Recorder;
+pub use record::{
+    Recorder, RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport, RejectedOutcomes, RejectedPage,
+    RejectedRecord,
+};
+pub use retention::{Pruned, Retention};
 pub use sql_types::{Id, Json, Time};
+pub use statistics::{Bucket, Sketch, Statistics};
 pub use store::{Health, Store};
 
 pub use {diesel, diesel_async};

@@ -79,3 +79,21 @@ diesel::table! {
         rejected_at -> DbTime,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
+    millstream_statistics (id) {
+        id -> DbUuid,
+        kind -> Text,
+        queue -> Text,
+        state -> Text,
+        seconds -> BigInt,
+        bucket -> DbTime,
+        runs -> BigInt,
+        waits -> Binary,
+        run_times -> Binary,
+        folded -> Bool,
+    }
+}

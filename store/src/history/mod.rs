@@ -62,6 +62,10 @@ impl History {
         Self { store, filter: Filter::default(), after: None, limit: LIMIT.0 }
     }
 
+    pub(crate) fn into_store(self) -> Store {
+        self.store
+    }
+
     /// Jobs of the type `J`, whatever queue they ran in.
     pub fn job<J: Job>(self) -> Self {
         self.kind(J::KIND)

@@ -33,21 +33,21 @@ impl Histogram {
 }
 
 /// The counters behind a [`Histogram`].
-#[derive(Default)]
-pub(super) struct Durations {
+#[derive(Debug, Default)]
+pub(crate) struct Durations {
     buckets: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
 impl Durations {
-    pub(super) fn add(&self, took: Duration) {
+    pub(crate) fn add(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < micros);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self) -> Histogram {
+    pub(crate) fn snapshot(&self) -> Histogram {
         let mut count = 0;
         let mut buckets = Vec::with_capacity(BOUNDS.len());
         for (bound, bucket) in BOUNDS.iter().zip(&self.buckets) {

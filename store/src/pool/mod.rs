@@ -19,6 +19,7 @@ use bb8::{Pool, RunError};
 
 pub(crate) use self::{
     bounded::{Bounded, Manager},
+    histogram::Durations,
     lease::Leased,
 };
 use self::{

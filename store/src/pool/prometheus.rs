@@ -1,9 +1,10 @@
-//! Metrics in Prometheus' text format, version 0.0.4.
-
-use std::fmt::Write;
+//! The pools' metrics in Prometheus' text format.
 
 use super::{Metrics, PoolMetrics};
-use crate::Histogram;
+use crate::{
+    Histogram,
+    prometheus::{Page, label},
+};
 
 type Value = fn(&PoolMetrics) -> u64;
 type Times = fn(&PoolMetrics) -> &Histogram;
@@ -27,45 +28,21 @@ const TIMES: [(&str, &str, Times); 2] = [
 ];
 
 pub(super) fn text(metrics: &Metrics) -> String {
-    let mut text = String::new();
-    // Writing to a String doesn't fail.
-    let _ = write(metrics, &mut text);
-    text
-}
-
-fn write(metrics: &Metrics, text: &mut String) -> std::fmt::Result {
-    let database = escape(&metrics.database);
+    let mut page = Page::default();
+    let labels = |pool: &PoolMetrics| format!("{},{}", label("database", &metrics.database), label("pool", pool.pool));
     for (name, kind, help, value) in NUMBERS {
-        head(text, name, kind, help)?;
+        let name = format!("millstream_pool_{name}");
+        page.head(&name, kind, help);
         for pool in &metrics.pools {
-            let labels = labels(&database, pool);
-            writeln!(text, "millstream_pool_{name}{{{labels}}} {}", value(pool))?;
+            page.value(&name, &labels(pool), value(pool));
         }
     }
     for (name, help, times) in TIMES {
-        head(text, name, "histogram", help)?;
+        let name = format!("millstream_pool_{name}");
+        page.head(&name, "histogram", help);
         for pool in &metrics.pools {
-            let (labels, histogram) = (labels(&database, pool), times(pool));
-            for (bound, count) in &histogram.buckets {
-                let bound = bound.as_secs_f64();
-                writeln!(text, "millstream_pool_{name}_bucket{{{labels},le=\"{bound}\"}} {count}")?;
-            }
-            writeln!(text, "millstream_pool_{name}_bucket{{{labels},le=\"+Inf\"}} {}", histogram.count)?;
-            writeln!(text, "millstream_pool_{name}_sum{{{labels}}} {}", histogram.sum.as_secs_f64())?;
-            writeln!(text, "millstream_pool_{name}_count{{{labels}}} {}", histogram.count)?;
+            page.histogram(&name, &labels(pool), times(pool));
         }
     }
-    Ok(())
-}
-
-fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
-    writeln!(text, "# HELP millstream_pool_{name} {help}\n# TYPE millstream_pool_{name} {kind}")
-}
-
-fn labels(database: &str, pool: &PoolMetrics) -> String {
-    format!("database=\"{database}\",pool=\"{}\"", pool.pool)
-}
-
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    page.into_text()
 }

@@ -4,16 +4,20 @@
 //! [writer] puts them into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
 
 mod consumer;
+mod health;
+mod house;
 mod postgres;
+mod progress;
 mod reader;
 mod rejected;
 mod rows;
+mod set_aside;
 mod sqlite;
 mod trouble;
 mod write;
 mod writer;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use millstream_queue::Client;
 use tokio::{sync::mpsc, task::JoinError};
@@ -21,8 +25,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::{consumer::Consumer, reader::Reader, writer::Writer};
-use crate::{Error, Store};
+use self::{consumer::Consumer, house::House, progress::Progress, reader::Reader, writer::Writer};
+pub use self::{
+    health::{RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport},
+    set_aside::{RejectedOutcomes, RejectedPage, RejectedRecord},
+};
+use crate::{Error, Retention, Store};
 
 /// Batches between a read and its acknowledgement. Two, so that one is read while another is written.
 const IN_HAND: usize = 2;
@@ -38,12 +46,15 @@ pub struct Recorder {
     store: Store,
     queues: Vec<String>,
     claim_after: Duration,
+    retention: Retention,
+    progress: Arc<Progress>,
 }
 
 impl Recorder {
     /// A recorder for the queues that the registry knows, now and later; [`Recorder::queues`] adds others.
     pub fn new(client: Client, store: Store) -> Self {
-        Self { client, store, queues: Vec::new(), claim_after: Duration::from_secs(30) }
+        let (claim_after, retention) = (Duration::from_secs(30), Retention::default());
+        Self { client, store, queues: Vec::new(), claim_after, retention, progress: Arc::default() }
     }
 
     /// Queues to record from the start, whether or not anyone has used them yet.
@@ -57,6 +68,18 @@ impl Recorder {
     pub fn claim_after(mut self, idle: Duration) -> Self {
         self.claim_after = idle;
         self
+    }
+
+    /// How long the history is kept: the recorder deletes what is older, in small batches beside its other work. Default:
+    /// [`Retention::default`]; [`Retention::forever`] keeps everything.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// A handle to this recorder's health and numbers, for probes while it runs.
+    pub fn health(&self) -> RecorderHealth {
+        RecorderHealth::new(self.clone())
     }
 
     /// Registers: from now on the outcomes of these queues are kept until they are recorded. Await this before the first
@@ -80,22 +103,29 @@ impl Recorder {
     /// [`Error::Queue`] where it can't register in the beginning.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         self.register().await?;
+        let _ends = Running(self.progress.clone());
+        self.progress.enter(RecorderPhase::Running);
         let consumer = Consumer::new(self.client.clone(), format!("recorder-{}", Uuid::new_v4().simple()));
         let (batches, line) = mpsc::channel(IN_HAND);
         let stop = CancellationToken::new();
         // Whoever drops this future stops the tasks too.
         let _stop_on_drop = stop.clone().drop_guard();
-        let writer = Writer::new(consumer.clone(), self.store.clone());
+        let progress = self.progress.clone();
+        let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone());
         let mut writing = tokio::spawn(writer.run(line));
+        let mut keeping = tokio::spawn(House::new(self.clone()).keep(stop.clone()));
         let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone()).run());
         info!(consumer = consumer.name(), "recording");
         tokio::select! {
             () = shutdown => {}
             ended = &mut reading => return resume(ended),
             ended = &mut writing => return resume(ended),
+            ended = &mut keeping => return resume(ended),
         }
         stop.cancel();
+        progress.enter(RecorderPhase::Stopping);
         consumer.unblock().await;
+        resume(keeping.await)?;
         // The reader goes first: the line to the writer ends with it.
         resume(reading.await)?;
         match tokio::time::timeout(GRACE, &mut writing).await {
@@ -117,6 +147,15 @@ impl Recorder {
         queues.sort_unstable();
         queues.dedup();
         Ok(queues)
+    }
+}
+
+/// A recorder that runs.
+struct Running(Arc<Progress>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.enter(RecorderPhase::Ended);
     }
 }
 

@@ -1,18 +1,26 @@
 //! A batch into Postgres: COPY into a staging table, then two statements over it.
 
+use std::collections::HashSet;
+
 use futures::pin_mut;
 use tokio_postgres::{
     Transaction,
     binary_copy::BinaryCopyInWriter,
     types::{ToSql, Type},
 };
+use uuid::Uuid;
 
 use super::rows::Row;
-use crate::{Error, postgres::Postgres};
+use crate::{
+    Error,
+    postgres::Postgres,
+    statistics::{add_to_postgres, deltas},
+};
 
 const STAGE: &str = include_str!("postgres/stage.sql");
 const COPY: &str = include_str!("postgres/copy.sql");
 const ATTEMPTS: &str = include_str!("postgres/attempts.sql");
+const FRESH: &str = include_str!("postgres/fresh.sql");
 const JOBS: &str = include_str!("postgres/jobs.sql");
 const TAGS: &str = include_str!("postgres/tags.sql");
 const LATE: &str = include_str!("postgres/late.sql");
@@ -54,7 +62,13 @@ pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error
     let transaction = client.transaction().await?;
     transaction.batch_execute(STAGE).await?;
     copy(&transaction, rows).await?;
-    transaction.execute(ATTEMPTS, &[]).await?;
+    let inserted = transaction.execute(ATTEMPTS, &[]).await?;
+    let deltas = if inserted == rows.len() as u64 {
+        deltas(rows.iter().map(Row::counted))
+    } else {
+        let mut fresh = fresh(&transaction).await?;
+        deltas(rows.iter().filter(|row| fresh.remove(&(row.id, row.run))).map(Row::counted))
+    };
     let changed = transaction.execute(JOBS, &[]).await?;
     let heads = rows.iter().filter(|row| row.head).count();
     if changed < heads as u64 {
@@ -63,8 +77,15 @@ pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error
     if rows.iter().any(|row| row.head && row.tags.is_some()) {
         transaction.execute(TAGS, &[]).await?;
     }
+    add_to_postgres(&transaction, &deltas).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Which runs this transaction has inserted.
+async fn fresh(transaction: &Transaction<'_>) -> Result<HashSet<(Uuid, i64)>, tokio_postgres::Error> {
+    let rows = transaction.query(FRESH, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_postgres::Error> {

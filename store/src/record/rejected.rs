@@ -4,12 +4,11 @@ use chrono::Utc;
 use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 use millstream_queue::{Outcome, Progress};
-use tracing::error;
 use uuid::Uuid;
 
 use super::{reader::Pack, write::Refused};
 use crate::{
-    Error, Store, fit,
+    Error, Store, events, fit,
     schema::millstream_rejected as rejected,
     sql_types::{Id, Time},
 };
@@ -97,6 +96,7 @@ pub(super) async fn keep(store: &Store, one: &Rejected) -> Result<(), Error> {
             .execute(conn)
             .await
     })?;
-    error!(queue = one.queue, entry = one.entry, job = ?one.job, reason = one.reason, "set aside in millstream_rejected");
+    let job = one.job.map(|job| job.to_string()).unwrap_or_default();
+    events::record_rejected(&one.queue, &one.entry, &job, &one.reason);
     Ok(())
 }

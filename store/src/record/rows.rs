@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use millstream_queue::{Lane, Outcome, State};
 use uuid::Uuid;
 
-use crate::fit::{self, Document};
+use crate::{
+    fit::{self, Document},
+    statistics::Run,
+};
 
 /// One outcome made to fit both databases. All of them become rows of `millstream_attempts`; the `head` of each job in a
 /// batch is held against the job's row too.
@@ -79,6 +82,18 @@ impl Row {
             revived_from: outcome.of,
             head: false,
             entry: entry.clone(),
+        }
+    }
+
+    /// The run as statistics count it.
+    pub(super) fn counted(&self) -> Run<'_> {
+        Run {
+            kind: &self.kind,
+            queue: &self.queue,
+            state: self.state,
+            ready_at: self.ready_at.unwrap_or(self.enqueued_at),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
         }
     }
 

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use diesel::{
     QueryResult, RunQueryDsl, SqliteConnection,
     query_builder::{AstPass, QueryFragment, QueryId},
+    result::Error as Diesel,
     serialize::ToSql,
     sql_query,
     sql_types::{BigInt, Binary, HasSqlType, Nullable, Text},
@@ -17,6 +18,7 @@ use crate::{
     conn::to_its_end,
     sql_types::{DbTime, DbUuid},
     sqlite::Sqlite,
+    statistics::{add_to_sqlite, deltas},
 };
 
 const ATTEMPTS: &str = include_str!("sqlite/attempts.sql");
@@ -33,18 +35,30 @@ pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize
         let mut conn = database.write().await?;
         let written = conn.spawn_blocking(move |conn| {
             let rows = &rows[range];
-            conn.immediate_transaction(|conn| insert(conn, rows))
+            match conn.immediate_transaction(|conn| insert(conn, rows, ROWS)) {
+                Err(Diesel::RollbackTransaction) => conn.immediate_transaction(|conn| insert(conn, rows, 1)),
+                done => done,
+            }
         });
         Ok(written.await?)
     })
     .await
 }
 
-fn insert(conn: &mut SqliteConnection, rows: &[Row]) -> QueryResult<()> {
+/// Inserts the runs so many at once. SQLite tells how many of them were new, not which: one by one that is the same, and
+/// where it isn't, and some were recorded before, this asks for a rollback.
+fn insert(conn: &mut SqliteConnection, rows: &[Row], at_once: usize) -> QueryResult<()> {
     let rows: Vec<&Row> = rows.iter().collect();
-    for chunk in rows.chunks(ROWS) {
-        Insert { sql: ATTEMPTS, rows: chunk, bind: attempt }.execute(conn)?;
+    let mut fresh = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(at_once) {
+        let inserted = Insert { sql: ATTEMPTS, rows: chunk, bind: attempt }.execute(conn)?;
+        match chunk.len() {
+            all if inserted == all => fresh.extend_from_slice(chunk),
+            1 => {}
+            _ => return Err(Diesel::RollbackTransaction),
+        }
     }
+    add_to_sqlite(conn, &deltas(fresh.into_iter().map(Row::counted)))?;
     let heads: Vec<&Row> = rows.into_iter().filter(|row| row.head).collect();
     for chunk in heads.chunks(ROWS) {
         let changed = Insert { sql: JOBS, rows: chunk, bind: job }.execute(conn)?;

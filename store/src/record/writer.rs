@@ -1,29 +1,30 @@
 //! Puts packs into SQL, then acknowledges them.
 
-use std::{fmt::Display, future::Future, sync::Arc};
+use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
 
 use millstream_queue::Outcome;
 use tokio::sync::mpsc;
-use tracing::debug;
 
 use super::{
     consumer::Consumer,
+    progress::Progress,
     reader::{Batch, Pack},
     rejected::{self, Rejected},
     rows::{self, Row},
     trouble::Trouble,
     write::write,
 };
-use crate::Store;
+use crate::{Error, Store};
 
 pub(super) struct Writer {
     consumer: Consumer,
     store: Store,
+    progress: Arc<Progress>,
 }
 
 impl Writer {
-    pub(super) fn new(consumer: Consumer, store: Store) -> Self {
-        Self { consumer, store }
+    pub(super) fn new(consumer: Consumer, store: Store, progress: Arc<Progress>) -> Self {
+        Self { consumer, store, progress }
     }
 
     /// Writes until the reader ends the line. May be aborted anywhere: what is not acknowledged is delivered again, and
@@ -40,12 +41,18 @@ impl Writer {
     async fn record(&self, packs: &[Pack], trouble: &mut Trouble) {
         let (rows, unreadable) = decode(packs);
         let count = rows.len();
-        let rows: Arc<[Row]> = rows.into();
-        let refused = until_it_works(trouble, || write(&self.store, &rows)).await;
+        let (rows, started): (Arc<[Row]>, _) = (rows.into(), Instant::now());
+        let written = until_it_works(trouble, || async {
+            let written = write(&self.store, &rows).await;
+            self.progress.note(written.as_ref().err().map(Error::to_string));
+            written
+        });
+        let refused = written.await;
         for one in unreadable.into_iter().chain(refused.into_iter().map(Rejected::outcome)) {
             until_it_works(trouble, || rejected::keep(&self.store, &one)).await;
+            self.progress.set_aside();
         }
-        debug!(outcomes = count, packs = packs.len(), "recorded");
+        self.progress.wrote(count, packs.len(), started.elapsed());
     }
 
     async fn acknowledge(&self, packs: &[Pack], trouble: &mut Trouble) {

@@ -1,0 +1,217 @@
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use futures::future::join_all;
+use millstream_queue::{Outcome, State};
+use millstream_store::{Recorder, Retention, Store};
+use uuid::Uuid;
+
+use crate::{
+    database::{on_both, sql},
+    packs::{Queue, Recording, outcome, until},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A job in this state, with a tag, whose only run ended so long ago.
+fn ended(id: u128, state: State, ago: Duration) -> Outcome {
+    let end = (Utc::now() - ago).timestamp_micros();
+    let (started, enqueued_ms) = (Some(end - 1000), end / 1000 - 10);
+    let tags = vec!["all".into(), format!("t{}", id % 7)];
+    Outcome { state, enqueued_ms, started_us: started, finished_us: end, tags, ..outcome(id) }
+}
+
+async fn left(store: &Store) -> Vec<u128> {
+    let mut ids: Vec<u128> =
+        store.history().limit(1000).await.expect("a page").rows.iter().map(|row| row.id.as_u128()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+async fn rows(store: &Store, table: &str) -> i64 {
+    sql(store, &format!("SELECT count(*) FROM {table}")).await.expect("a count")
+}
+
+/// Records completed jobs with these ids that ended so long ago, in packs.
+async fn fill(queue: &Queue, store: &Store, ids: std::ops::Range<u128>, ago: Duration) {
+    let recording = queue.recorder(store).await;
+    let ids: Vec<u128> = ids.collect();
+    for pack in ids.chunks(512) {
+        queue.finish(&pack.iter().map(|id| ended(*id, State::Completed, ago)).collect::<Vec<_>>()).await;
+    }
+    tokio::time::timeout(Duration::from_secs(200), async {
+        while queue.packs().await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("recorded");
+    recording.stop().await;
+}
+
+on_both! {
+    async fn each_state_has_its_time_and_what_has_not_ended_stays(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let mut outcomes = Vec::new();
+        for (index, state) in (0_u128..).zip(State::ALL) {
+            let ages = [DAY * 6, DAY * 8, DAY * 89, DAY * 91, DAY * 3650];
+            outcomes.extend((0_u128..).zip(ages).map(|(age, ago)| ended(index * 10 + age + 1, state, ago)));
+        }
+        queue.finish(&outcomes).await;
+        queue.record_into(&store).await;
+        let pruned = store.prune(&Retention::default()).await.expect("pruned");
+        let kept: Vec<u128> = (0_u128..).zip(State::ALL).flat_map(|(index, state)| {
+            let kept = match state {
+                State::Completed | State::Cancelled | State::Expired => 1,
+                State::Dead => 3,
+                _ => 5,
+            };
+            (1..=kept).map(move |age| index * 10 + age)
+        }).collect();
+        assert_eq!(left(&store).await, kept);
+        assert_eq!(pruned.jobs, 45 - kept.len() as u64);
+        for (table, of_each) in [("millstream_attempts", 1), ("millstream_job_tags", 2)] {
+            assert_eq!(rows(&store, table).await, of_each * kept.len() as i64, "{table}");
+        }
+        // What has not ended goes where that is asked for.
+        let everything = Retention::default().state(State::Failed, DAY * 90);
+        assert_eq!(store.prune(&everything).await.expect("pruned").jobs, 2);
+        assert_eq!(store.prune(&Retention::forever()).await.expect("pruned").jobs, 0);
+    }
+
+    async fn a_job_goes_with_all_its_runs_and_takes_nothing_of_others(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let life = |id, ago: Duration| (1..=3).map(move |run| {
+            let state = if run == 3 { State::Dead } else { State::Failed };
+            Outcome { run, attempt: run, ..ended(id, state, ago + Duration::from_secs(60) * (3 - run)) }
+        });
+        queue.finish(&life(1, DAY * 100).chain(life(2, DAY)).collect::<Vec<_>>()).await;
+        queue.record_into(&store).await;
+        assert_eq!(store.prune(&Retention::default()).await.expect("pruned").jobs, 1);
+        assert_eq!(left(&store).await, [2]);
+        assert!(store.history().attempts(Uuid::from_u128(1)).await.expect("attempts").is_empty());
+        assert_eq!(store.history().attempts(Uuid::from_u128(2)).await.expect("attempts").len(), 3);
+        assert_eq!(rows(&store, "millstream_job_tags").await, 2);
+        // Its runs stay counted.
+        let since = Utc::now() - DAY * 101;
+        let counted = store.history().statistics().since(since).bucket(DAY).await.expect("statistics");
+        assert_eq!(counted.iter().map(|bucket| bucket.runs()).sum::<u64>(), 6);
+    }
+
+    async fn a_kind_can_have_its_own_time(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let of = |kind: &str, id, days| Outcome { kind: kind.into(), ..ended(id, State::Completed, DAY * days) };
+        let kinds = (1..=40).flat_map(|n| [of("invoice", n, 20), of("ping", n + 100, 2), of("resize", n + 200, 8), of("resize", n + 300, 6)]);
+        queue.finish(&kinds.collect::<Vec<_>>()).await;
+        queue.record_into(&store).await;
+        // Batches smaller than what is passed over.
+        let retention = Retention::default()
+            .kind("invoice", State::Completed, DAY * 30)
+            .kind("ping", State::Completed, DAY)
+            .batch(7);
+        assert_eq!(store.prune(&retention).await.expect("pruned").jobs, 80);
+        assert_eq!(left(&store).await, (1..=40).chain(301..=340).collect::<Vec<_>>());
+        let retention = retention.kind("invoice", State::Completed, None).state(State::Completed, DAY);
+        assert_eq!(store.prune(&retention).await.expect("pruned").jobs, 40);
+        assert_eq!(left(&store).await, (1..=40).collect::<Vec<_>>());
+    }
+
+    async fn what_was_set_aside_and_statistics_have_their_own_times(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        queue.append(1, b"\x93garbage").await;
+        queue.finish(&[ended(1, State::Completed, DAY * 300), ended(2, State::Completed, DAY * 500)]).await;
+        queue.record_into(&store).await;
+        let pruned = store.prune(&Retention::default().state(State::Completed, None)).await.expect("pruned");
+        assert_eq!((pruned.jobs, pruned.rejected, pruned.statistics), (0, 0, 1));
+        let pruned = store.prune(&Retention::forever().rejected(Duration::ZERO).statistics(DAY)).await.expect("pruned");
+        assert_eq!((pruned.jobs, pruned.rejected, pruned.statistics), (0, 1, 1));
+        assert_eq!((left(&store).await, store.count_rejected().await.expect("a count")), (vec![1, 2], 0));
+    }
+
+    async fn pruners_and_recorders_at_once_delete_each_job_once(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        fill(&queue, &store, 1..5000, DAY * 8).await;
+        let others = [database.store().await, database.store().await, store.clone(), store.clone()];
+        let retention = Retention::default().batch(50);
+        // Meanwhile a recorder is given some of them once more, and younger ones.
+        let recording = queue.recorder(&database.store().await).await;
+        for pack in 0..20 {
+            queue.finish(&(0..100).map(|id| ended(10_000 + pack * 100 + id, State::Completed, DAY)).collect::<Vec<_>>()).await;
+            queue.finish(&(0..100).map(|id| ended(4000 + pack * 30 + id, State::Completed, DAY * 8)).collect::<Vec<_>>()).await;
+        }
+        let pruned = join_all(others.iter().map(|store| store.prune(&retention))).await;
+        let pruned: u64 = pruned.into_iter().map(|pruned| pruned.expect("pruned").jobs).sum();
+        assert!(pruned >= 4000, "{pruned}");
+        queue.drained().await;
+        recording.stop().await;
+        store.prune(&retention).await.expect("pruned");
+        assert_eq!(store.history().count().await.expect("a count"), 2000);
+        assert_eq!((rows(&store, "millstream_attempts").await, rows(&store, "millstream_job_tags").await), (2000, 4000));
+    }
+
+    async fn a_recorder_prunes_beside_its_work(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        queue.finish(&[ended(1, State::Completed, DAY * 8), ended(2, State::Completed, DAY * 6)]).await;
+        let every_second = Retention::default().every(Duration::ZERO);
+        let recorder = Recorder::new(queue.client.clone(), store.clone()).retention(every_second);
+        let health = recorder.health();
+        let recording = Recording::start(recorder).await;
+        until(async || health.metrics().pruned_jobs == 1).await;
+        assert_eq!(left(&store).await, [2]);
+        queue.finish(&[ended(3, State::Cancelled, DAY * 8)]).await;
+        until(async || health.metrics().pruned_jobs == 2).await;
+        recording.stop().await;
+        assert_eq!(left(&store).await, [2]);
+    }
+
+    async fn writers_and_readers_go_on_while_a_hundred_thousand_jobs_are_pruned(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        fill(&queue, &store, 1..100_001, DAY * 8).await;
+        let recording = queue.recorder(&store).await;
+        let pruning = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let started = Instant::now();
+                let pruned = store.prune(&Retention::default()).await.expect("pruned");
+                (pruned.jobs, started.elapsed())
+            }
+        });
+        let (mut longest, mut written) = ([Duration::ZERO; 2], 0_u128);
+        while !pruning.is_finished() {
+            written += 1;
+            let started = Instant::now();
+            queue.finish(&[ended(1_000_000 + written, State::Completed, DAY)]).await;
+            queue.drained().await;
+            longest[0] = longest[0].max(started.elapsed());
+            let started = Instant::now();
+            store.history().state(State::Completed).limit(50).await.expect("a page");
+            longest[1] = longest[1].max(started.elapsed());
+        }
+        let (pruned, took) = pruning.await.expect("no panic");
+        recording.stop().await;
+        assert_eq!(u128::from(store.history().count().await.expect("a count")), written, "nothing young is deleted");
+        assert_eq!(pruned, 100_000);
+        assert_eq!((rows(&store, "millstream_attempts").await, rows(&store, "millstream_job_tags").await), (written as i64, 2 * written as i64));
+        println!("{written} written in {took:?}; the longest write and read took {longest:?}");
+        assert!(longest.iter().all(|one| *one < took / 4), "{longest:?} of {took:?}");
+        assert!(written > 10, "{written}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_file_does_not_grow_when_what_was_pruned_is_followed_by_as_much() {
+    let database = crate::database::Database::sqlite().await;
+    let (store, queue) = (database.migrated().await, Queue::new().await);
+    let pages = async || {
+        let count = store.raw_sqlite(|conn| conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)));
+        count.await.expect("a count")
+    };
+    fill(&queue, &store, 1..5000, DAY * 8).await;
+    let before = pages().await;
+    for round in 1..4 {
+        store.prune(&Retention::default()).await.expect("pruned");
+        fill(&queue, &store, round * 5000..(round + 1) * 5000, DAY * 8).await;
+    }
+    let after = pages().await;
+    assert!(after <= before + before / 20, "{before} pages, then {after}");
+}
