@@ -12,6 +12,7 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use http_body_util::BodyExt;
 use millstream_queue::{Client, Overflow};
+use millstream_store::{Recorder, Store};
 use millstream_tests::{Proxy, Redis, shared_redis};
 use millstream_worker::{Doing, Health, Liveness, Phase};
 use probe::{Act, Outcomes, PATIENCE, QUEUE, Running, probe};
@@ -254,4 +255,44 @@ async fn a_check_that_fails_is_named_with_its_error() {
     assert_eq!((status, &body["checks"][0]["name"], &body["checks"][0]["error"]), (503, &"cache".into(), &Value::Null));
     assert_eq!(get(&health, "/livez").await.0, 200);
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_recorder_that_falls_behind_is_a_check_of_the_worker_beside_it() {
+    let client = shared_client().await;
+    client.limit_unrecorded(QUEUE, 4, Overflow::Pause).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Without tables nothing can be written yet.
+    let store = Store::connect(&format!("sqlite://{}", folder.path().join("history.db").display())).await.unwrap();
+    let recorder = Recorder::new(client.clone(), store.clone());
+    let (recorders, (worker, _said)) = (recorder.health(), probe::worker(&client));
+    let worker = worker.check("recorder", move || {
+        let recorder = recorders.clone();
+        async move { recorder.check().await }
+    });
+    let health = worker.health();
+    let recording = tokio::spawn(recorder.run_until(std::future::pending()));
+    let running = Running::start(worker);
+    has_read(&health).await;
+    let ready = async |wanted: u16| {
+        let start = Instant::now();
+        loop {
+            let (status, body) = get(&health, "/readyz").await;
+            if status == wanted {
+                return body;
+            }
+            assert!(start.elapsed() < PATIENCE, "{body}");
+        }
+    };
+    ready(200).await;
+    for name in ["one", "two", "three"] {
+        client.push(probe(name, Act::Quiet)).await.unwrap();
+    }
+    let body = ready(503).await;
+    let problem = body["problems"][0].as_str().unwrap();
+    assert!(problem.starts_with("check \"recorder\": ") && problem.contains("outcomes of the queue"), "{body}");
+    store.migrate().await.unwrap();
+    ready(200).await;
+    recording.abort();
+    running.stop().await;
 }

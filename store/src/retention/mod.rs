@@ -1,5 +1,6 @@
 //! How long the history is kept, and its pruning in small batches.
 
+mod partitions;
 mod postgres;
 mod pruner;
 mod rejected;
@@ -38,6 +39,9 @@ const BATCH: (u16, u16) = (500, 10_000);
 ///
 /// Take no times shorter than outcomes may be on their way: one that is delivered again after its job was deleted is
 /// recorded, and counted, anew.
+///
+/// Where the tables are partitioned (on Postgres), partitions that ended more than two weeks ago and have become empty are
+/// dropped.
 ///
 /// On SQLite the room of what was deleted is used again by what comes, and the file doesn't shrink; that takes a `VACUUM`,
 /// for which nobody may write.

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use millstream_queue::State;
 use uuid::Uuid;
 
-use super::{Retention, before, postgres, rejected, sqlite};
+use super::{Retention, before, partitions, postgres, rejected, sqlite};
 use crate::{
     Error, Store,
     schema::millstream_jobs as jobs,
@@ -32,6 +32,8 @@ pub struct Pruned {
     pub rejected: u64,
     /// Rows of the statistics.
     pub statistics: u64,
+    /// Partitions in which nothing was left.
+    pub partitions: u64,
 }
 
 impl Pruned {
@@ -39,6 +41,7 @@ impl Pruned {
         self.jobs += more.jobs;
         self.rejected += more.rejected;
         self.statistics += more.statistics;
+        self.partitions += more.partitions;
     }
 }
 
@@ -58,14 +61,36 @@ pub(super) struct Seen {
     pub(super) enqueued_at: Time,
 }
 
+#[derive(Clone, Copy)]
+enum Stage {
+    Jobs(State),
+    Rejected,
+    Statistics,
+    Partitions,
+}
+
+/// A pass in its order.
+const STAGES: [Stage; State::ALL.len() + 3] = {
+    let mut stages = [Stage::Partitions; State::ALL.len() + 3];
+    let mut index = 0;
+    while index < State::ALL.len() {
+        stages[index] = Stage::Jobs(State::ALL[index]);
+        index += 1;
+    }
+    stages[index] = Stage::Rejected;
+    stages[index + 1] = Stage::Statistics;
+    stages
+};
+
 type Place = (DateTime<Utc>, Uuid);
 
-/// Deletes step by step. A pass goes through the states and then through what is no job, each oldest first.
+/// Deletes step by step. A pass goes through the states and then through what is no job, oldest first.
 pub(crate) struct Pruner {
     store: Store,
     retention: Retention,
-    /// Which of the states is next; behind them what is no job.
+    /// Which of the stages is next.
     stage: usize,
+    has_begun: bool,
     /// Up to where each state was looked through.
     after: [Option<Place>; State::ALL.len()],
     full_look: Option<DateTime<Utc>>,
@@ -73,7 +98,7 @@ pub(crate) struct Pruner {
 
 impl Pruner {
     pub(crate) fn new(store: Store, retention: Retention) -> Self {
-        Self { store, retention, stage: 0, after: [None; State::ALL.len()], full_look: None }
+        Self { store, retention, stage: 0, has_begun: false, after: [None; State::ALL.len()], full_look: None }
     }
 
     /// The next batch.
@@ -83,32 +108,45 @@ impl Pruner {
     pub(crate) async fn step(&mut self, now: DateTime<Utc>) -> Result<Step, Error> {
         let started = Instant::now();
         let mut pruned = Pruned::default();
-        let batch = usize::from(self.retention.batch);
-        if self.stage == 0 {
+        let batch = u64::from(self.retention.batch);
+        if !std::mem::replace(&mut self.has_begun, true) {
             self.begin(now);
         }
-        let is_through = if let Some(state) = State::ALL.get(self.stage).copied() {
-            let (seen, deleted) = self.prune_jobs(state, now).await?;
-            pruned.jobs = deleted;
-            seen < batch
-        } else {
-            let rejected = before(now, self.retention.rejected);
-            if let Some(end) = rejected {
-                pruned.rejected = rejected::prune(&self.store, end, self.retention.batch).await?;
+        // How much there was: with less than a batch this stage is through.
+        let found = match STAGES[self.stage] {
+            Stage::Jobs(state) => {
+                let (seen, deleted) = self.prune_jobs(state, now).await?;
+                pruned.jobs = deleted;
+                seen
             }
-            if let Some(end) = before(now, self.retention.statistics) {
-                pruned.statistics = statistics::forget(&self.store, end, self.retention.batch).await?;
+            Stage::Rejected => match before(now, self.retention.rejected) {
+                Some(end) => {
+                    pruned.rejected = rejected::prune(&self.store, end, self.retention.batch).await?;
+                    pruned.rejected
+                }
+                None => 0,
+            },
+            Stage::Statistics => match before(now, self.retention.statistics) {
+                Some(end) => {
+                    pruned.statistics = statistics::forget(&self.store, end, self.retention.batch).await?;
+                    pruned.statistics
+                }
+                None => 0,
+            },
+            Stage::Partitions => {
+                if let Backend::Postgres(database) = self.store.backend() {
+                    pruned.partitions = partitions::drop_empty(database, now).await?;
+                }
+                0
             }
-            pruned.rejected.max(pruned.statistics) < batch as u64
         };
-        self.stage += usize::from(is_through);
-        let is_over = self.stage > State::ALL.len();
+        self.stage += usize::from(found < batch);
+        let is_over = self.stage == STAGES.len();
         if is_over {
-            self.stage = 0;
+            (self.stage, self.has_begun) = (0, false);
         }
         // Half of the time at most, so that others get through.
-        let pause = (!is_over)
-            .then(|| if pruned == Pruned::default() { Duration::ZERO } else { started.elapsed().max(BREATH) });
+        let pause = (!is_over).then(|| if found == 0 { Duration::ZERO } else { started.elapsed().max(BREATH) });
         Ok(Step { pruned, pause })
     }
 
@@ -125,10 +163,10 @@ impl Pruner {
     }
 
     /// How many jobs of the state it looked at, and how many it deleted.
-    async fn prune_jobs(&mut self, state: State, now: DateTime<Utc>) -> Result<(usize, u64), Error> {
+    async fn prune_jobs(&mut self, state: State, now: DateTime<Utc>) -> Result<(u64, u64), Error> {
         let Some(end) = self.retention.latest_end(state, now) else { return Ok((0, 0)) };
         let mut seen = self.look(state, end).await?;
-        let (count, last) = (seen.len(), seen.last().map(|job| (job.finished_at.0, job.id.0)));
+        let (count, last) = (seen.len() as u64, seen.last().map(|job| (job.finished_at.0, job.id.0)));
         seen.retain(|job| self.retention.end(state, &job.kind, now).is_some_and(|end| job.finished_at.0 < end));
         let deleted = if seen.is_empty() {
             0

@@ -215,3 +215,43 @@ async fn a_sqlite_file_does_not_grow_when_what_was_pruned_is_followed_by_as_much
     let after = pages().await;
     assert!(after <= before + before / 20, "{before} pages, then {after}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_partition_is_dropped_when_nothing_is_left_in_it() {
+    let database = crate::database::Database::postgres().await;
+    let store = database.migrated().await;
+    let client = store.raw_postgres().await.expect("a client");
+    let run = async |statements: &str| client.batch_execute(statements).await.expect("done");
+    let partitions = async || {
+        let names = r#"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'millstream_jobs'::regclass
+                         AND inhrelid::regclass::text ~ '^"?part' ORDER BY 1"#;
+        let rows = client.query(names, &[]).await.expect("names");
+        rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
+    };
+    run("ALTER TABLE millstream_jobs RENAME TO plain; \
+         CREATE TABLE millstream_jobs (LIKE plain, PRIMARY KEY (id, enqueued_at)) PARTITION BY RANGE (enqueued_at); \
+         CREATE TABLE part_1 PARTITION OF millstream_jobs FOR VALUES FROM ('2000-01-03') TO ('2000-01-10'); \
+         CREATE TABLE \"part 2\" PARTITION OF millstream_jobs FOR VALUES FROM ('2000-01-10') TO ('2000-01-17'); \
+         CREATE TABLE part_young PARTITION OF millstream_jobs FOR VALUES FROM (now()) TO (now() + interval '7 days'); \
+         CREATE TABLE part_rest PARTITION OF millstream_jobs DEFAULT")
+    .await;
+    let insert = "INSERT INTO millstream_jobs (id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, \
+                  finished_at, worker) VALUES (gen_random_uuid(), 'q', 'k', 1, 'normal', 'failed', 1, 1, 0, '2000-01-11', \
+                  '2000-01-11', 'w')";
+    run(insert).await;
+
+    // Whoever uses the table is not waited for, and nobody waits behind the attempt for long.
+    let mut other = store.raw_postgres().await.expect("a client");
+    let reading = other.transaction().await.expect("a transaction");
+    reading.query("SELECT FROM millstream_jobs", &[]).await.expect("read");
+    let started = Instant::now();
+    assert_eq!(store.prune(&Retention::forever()).await.expect("pruned").partitions, 0);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    reading.rollback().await.expect("ended");
+
+    assert_eq!(store.prune(&Retention::forever()).await.expect("pruned").partitions, 1);
+    assert_eq!(partitions().await, ["\"part 2\"", "part_rest", "part_young"].map(str::to_owned));
+    let pruned = store.prune(&Retention::default().state(State::Failed, DAY)).await.expect("pruned");
+    assert_eq!((pruned.jobs, pruned.partitions), (1, 1));
+    assert_eq!(partitions().await, ["part_rest", "part_young"].map(str::to_owned));
+}
