@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     database::{Database, on_both},
+    log::Log,
     packs::{Queue, Recording, outcome, run, until},
 };
 
@@ -176,4 +177,29 @@ async fn a_redis_that_is_away_is_told_in_time() {
     assert!(started.elapsed() < Duration::from_secs(2) && error.to_string().starts_with("Redis: "), "{error}");
     recording.abort();
     until(async || health.report().await.phase == RecorderPhase::Ended).await;
+}
+
+#[tokio::test]
+async fn falling_behind_and_catching_up_are_told_once_each() {
+    let (log, _guard) = Log::hear(tracing::Level::DEBUG);
+    let database = Database::sqlite().await;
+    let (store, queue) = (database.store().await, Queue::new().await);
+    queue.client.limit_unrecorded("photos", 4, Overflow::Pause).await.expect("a bound");
+    queue.finish(&[outcome(1), outcome(2)]).await;
+    let recorder = Recorder::new(queue.client.clone(), store.clone());
+    let recording = Recording::start(recorder).await;
+    until(async || log.text().contains(" WARN millstream::record: half of the outcomes")).await;
+    store.migrate().await.expect("migrations");
+    until(async || log.text().contains("less than half")).await;
+    recording.stop().await;
+    let text = log.text();
+    for (message, fields) in [
+        (" WARN millstream::record: half of the outcomes", r#"queue="photos" outcomes=2 limit=4"#),
+        ("DEBUG millstream::record: outcomes were written", "outcomes=2 packs=1 took_us="),
+        (" INFO millstream::record: less than half of the outcomes", r#"queue="photos" outcomes=0 limit=4"#),
+    ] {
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains(message)).collect();
+        assert_eq!(lines.len(), 1, "{message} in {text}");
+        assert!(lines[0].contains(fields), "{}", lines[0]);
+    }
 }

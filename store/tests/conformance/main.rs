@@ -7,6 +7,7 @@ mod faults;
 mod history;
 mod lag;
 mod lists;
+mod log;
 mod migrating;
 mod outages;
 mod packs;

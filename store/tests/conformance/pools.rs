@@ -1,5 +1,4 @@
 use std::{
-    io::Write,
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
@@ -11,6 +10,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     database::{Database, on_both},
+    log::Log,
     packs::until,
 };
 
@@ -213,35 +213,11 @@ async fn raw_connections_of_the_other_database_are_refused() {
 
 #[tokio::test]
 async fn the_log_names_where_a_leaked_connection_was_taken() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer({
-        let log = log.clone();
-        move || log.clone()
-    });
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (log, _guard) = Log::hear(tracing::Level::INFO);
     let database = Database::postgres().await;
     let store = Store::builder(&database.url).leak_after(Duration::from_millis(40)).await.expect("a store");
     let line = line!() + 1;
     let _client = store.raw_postgres().await.expect("a client");
     until(async || log.text().contains(&format!("pools.rs:{line}:"))).await;
     assert!(log.text().contains("held for too long"), "{}", log.text());
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("whole")).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("whole").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
