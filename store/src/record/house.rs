@@ -1,96 +1,74 @@
-//! What a recorder does beside recording: a table of (interval, task), one after the other.
+//! What a recorder does beside recording: a table of (interval, task). Each goes on whatever holds the others up.
 
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{Recorder, health::measure, trouble::Trouble};
 use crate::{Error, events, retention::Pruner, statistics};
 
-#[derive(Clone, Copy)]
 enum Task {
     /// Looks at what waits.
     Measure,
     /// Folds statistics, some at once.
     Fold,
     /// Deletes what is too old, a batch at once.
-    Prune,
+    Prune(Box<Pruner>),
 }
 
-/// A line of the table, and when it is due next.
-struct Line {
-    every: Duration,
-    task: Task,
-    due: Instant,
-    trouble: Trouble,
-}
-
-pub(super) struct House {
-    recorder: Recorder,
-    pruner: Pruner,
-}
-
-impl House {
-    pub(super) fn new(recorder: Recorder) -> Self {
-        let pruner = Pruner::new(recorder.store.clone(), recorder.retention.clone());
-        Self { recorder, pruner }
+/// Keeps house until stopped. Stopping cuts tasks off, whose statements then run to their ends by themselves.
+pub(super) async fn keep(recorder: Recorder, stop: CancellationToken) {
+    let pruner = Box::new(Pruner::new(recorder.store.clone(), recorder.retention.clone()));
+    let table = [
+        (Duration::from_secs(5), Task::Measure, "measuring what waits for the recorder"),
+        (Duration::from_secs(20), Task::Fold, "folding statistics"),
+        (recorder.retention.pause(), Task::Prune(pruner), "pruning the history"),
+    ];
+    let all = join_all(table.map(|(interval, task, what)| task.repeat(recorder.clone(), interval, what)));
+    tokio::select! {
+        _ = all => {}
+        () = stop.cancelled() => {}
     }
+}
 
-    /// Works through the table until stopped. Stopping cuts a task off, whose statement then runs to its end by itself.
-    pub(super) async fn keep(mut self, stop: CancellationToken) {
-        let mut table = [
-            (Duration::from_secs(5), Task::Measure, "measuring what waits for the recorder"),
-            (Duration::from_secs(20), Task::Fold, "folding statistics"),
-            (self.recorder.retention.pause(), Task::Prune, "pruning the history"),
-        ]
-        .map(|(every, task, what)| Line {
-            every,
-            task,
-            due: Instant::now() + every,
-            trouble: Trouble::new(what),
-        });
-        table[0].due = Instant::now();
-        while let Some(line) = table.iter_mut().min_by_key(|line| line.due) {
-            let work = async {
-                tokio::time::sleep_until(line.due.into()).await;
-                self.run(line.task).await
-            };
-            let done = tokio::select! {
-                done = work => done,
-                () = stop.cancelled() => return,
-            };
-            let pause = match done {
+impl Task {
+    /// Does it again and again, at the shorter pause that it asks for where it has more to do.
+    async fn repeat(mut self, recorder: Recorder, interval: Duration, what: &'static str) {
+        let mut trouble = Trouble::new(what);
+        // What is measured is told from the start; the rest has time.
+        let mut pause = if matches!(self, Task::Measure) { Duration::ZERO } else { interval };
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = match self.run(&recorder).await {
                 Ok(more) => {
-                    line.trouble.worked();
-                    more.unwrap_or(line.every)
+                    trouble.worked();
+                    more.unwrap_or(interval)
                 }
-                Err(error) => line.trouble.failed(&error),
+                Err(error) => trouble.failed(&error),
             };
-            line.due = Instant::now() + pause;
         }
     }
 
-    /// Does the task, or part of it: then it says after which pause it is to go on.
-    async fn run(&mut self, task: Task) -> Result<Option<Duration>, Error> {
-        let progress = &self.recorder.progress;
-        match task {
+    /// Does it, or part of it: then it says after which pause it is to go on.
+    async fn run(&mut self, recorder: &Recorder) -> Result<Option<Duration>, Error> {
+        let started = Instant::now();
+        match self {
             Task::Measure => {
-                progress.measured(measure(&self.recorder).await?);
+                recorder.progress.measured(measure(recorder).await?);
                 Ok(None)
             }
             Task::Fold => {
-                let started = Instant::now();
-                let rows = statistics::fold(&self.recorder.store, Utc::now()).await?;
+                let rows = statistics::fold(&recorder.store, Utc::now()).await?;
                 if rows > 0 {
                     events::statistics_folded(rows);
                 }
                 Ok((rows > 0).then(|| started.elapsed()))
             }
-            Task::Prune => {
-                let started = Instant::now();
-                let step = self.pruner.step(Utc::now()).await?;
-                progress.pruned(&step.pruned, started.elapsed());
+            Task::Prune(pruner) => {
+                let step = pruner.step(Utc::now()).await?;
+                recorder.progress.pruned(&step.pruned, started.elapsed());
                 Ok(step.pause)
             }
         }

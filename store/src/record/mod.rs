@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::{consumer::Consumer, house::House, progress::Progress, reader::Reader, writer::Writer};
+use self::{consumer::Consumer, progress::Progress, reader::Reader, writer::Writer};
 pub use self::{
     health::{RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport},
     set_aside::{RejectedOutcomes, RejectedPage, RejectedRecord},
@@ -70,8 +70,9 @@ impl Recorder {
         self
     }
 
-    /// How long the history is kept: the recorder deletes what is older, in small batches beside its other work. Default:
-    /// [`Retention::default`]; [`Retention::forever`] keeps everything.
+    /// How long the history is kept: the recorder deletes what is older, in small batches beside its other work. Of several
+    /// recorders each does, so the shortest time counts. Default: [`Retention::default`]; [`Retention::forever`] keeps
+    /// everything.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
@@ -113,7 +114,7 @@ impl Recorder {
         let progress = self.progress.clone();
         let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone());
         let mut writing = tokio::spawn(writer.run(line));
-        let mut keeping = tokio::spawn(House::new(self.clone()).keep(stop.clone()));
+        let mut keeping = tokio::spawn(house::keep(self.clone(), stop.clone()));
         let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone()).run());
         info!(consumer = consumer.name(), "recording");
         tokio::select! {

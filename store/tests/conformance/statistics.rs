@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use millstream_queue::{Outcome, State};
-use millstream_store::{Error, Retention, Sketch, Statistics, Store};
+use millstream_store::{Error, Recorder, Retention, Sketch, Statistics, Store};
 use uuid::Uuid;
 
 use crate::{
     database::{on_both, sql},
-    packs::{Queue, outcome, run},
+    packs::{Queue, Recording, outcome, run},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -155,6 +155,25 @@ on_both! {
         assert_eq!(total(&store, |all| all.kind("palette")).await, 1500);
         // 4 hours of 2 kinds, of which some are in minutes yet: one row each.
         assert_eq!(sql(&store, "SELECT count(*) FROM millstream_statistics").await.expect("a count"), 8);
+    }
+
+    async fn statistics_balance_with_the_runs_however_recorders_die(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        for pack in 0..60_u128 {
+            let first = |id| Outcome { state: State::Failed, ..timed(id, hours_ago(1), 1, 1) };
+            queue.finish(&(0..20).map(|id| first(pack * 10 + id)).collect::<Vec<_>>()).await;
+            if pack % 6 == 0 {
+                let recording = queue.recorder(&store).await;
+                tokio::time::sleep(Duration::from_millis(pack as u64 % 7 * 3)).await;
+                recording.abort();
+            }
+        }
+        let recorder = Recorder::new(queue.client.clone(), store.clone()).claim_after(Duration::from_millis(100));
+        let recording = Recording::start(recorder).await;
+        queue.drained().await;
+        recording.stop().await;
+        let runs = sql(&store, "SELECT count(*) FROM millstream_attempts").await.expect("a count");
+        assert_eq!((runs, total(&store, |all| all).await), (610, 610));
     }
 
     async fn minutes_become_hours_and_late_runs_are_added(database: Database) {

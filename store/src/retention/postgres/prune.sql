@@ -4,7 +4,8 @@
 WITH due AS (
     SELECT jobs.id, jobs.tags
     FROM unnest($1, $2, $3) AS seen (id, finished_at, enqueued_at)
-    JOIN millstream_jobs AS jobs ON jobs.id = seen.id AND jobs.finished_at = seen.finished_at
+    JOIN millstream_jobs AS jobs
+        ON jobs.id = seen.id AND jobs.enqueued_at = seen.enqueued_at AND jobs.finished_at = seen.finished_at
     WHERE jobs.state = $4
     FOR UPDATE OF jobs SKIP LOCKED
 ), attempts AS (
