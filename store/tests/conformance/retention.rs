@@ -4,6 +4,7 @@ use chrono::Utc;
 use futures::future::join_all;
 use millstream_queue::{Outcome, State};
 use millstream_store::{Recorder, Retention, Store};
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::{
@@ -254,4 +255,53 @@ async fn an_old_partition_is_dropped_when_nothing_is_left_in_it() {
     let pruned = store.prune(&Retention::default().state(State::Failed, DAY)).await.expect("pruned");
     assert_eq!((pruned.jobs, pruned.partitions), (1, 1));
     assert_eq!(partitions().await, ["part_rest", "part_young"].map(str::to_owned));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_looks_rows_up_and_reads_no_table_through() {
+    let database = crate::database::Database::sqlite().await;
+    let (store, queue) = (database.migrated().await, Queue::new().await);
+    fill(&queue, &store, 1..2000, DAY).await;
+    for statement in [
+        include_str!("../../src/retention/sqlite/due.sql"),
+        include_str!("../../src/retention/sqlite/attempts.sql"),
+        include_str!("../../src/retention/sqlite/tags.sql"),
+        include_str!("../../src/retention/sqlite/jobs.sql"),
+    ] {
+        let plan = store.raw_sqlite(move |conn| {
+            conn.execute_batch("ANALYZE")?;
+            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
+            let values = ["[]", "completed"].into_iter().take(explain.parameter_count());
+            let steps = explain.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))?;
+            steps.collect::<Result<Vec<_>, _>>()
+        });
+        let plan = plan.await.expect("a plan");
+        let reads: Vec<&String> =
+            plan.iter().filter(|step| step.contains("millstream_") || step.contains(" jobs ")).collect();
+        assert!(!reads.is_empty(), "{plan:?}");
+        for step in reads {
+            assert!(step.starts_with("SEARCH") && step.contains("id=?"), "{step} in {statement}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_too_deleting_looks_rows_up() {
+    let database = crate::database::Database::postgres().await;
+    let (store, queue) = (database.migrated().await, Queue::new().await);
+    fill(&queue, &store, 1..40_000, DAY).await;
+    let client = store.raw_postgres().await.expect("a client");
+    client.batch_execute("ANALYZE").await.expect("analyzed");
+    let ids: Vec<Uuid> = (1..=50).map(Uuid::from_u128).collect();
+    let times = vec![Utc::now(); 50];
+    let explain = format!("EXPLAIN {}", include_str!("../../src/retention/postgres/prune.sql"));
+    let typed = [
+        (&ids as &(dyn ToSql + Sync), Type::UUID_ARRAY),
+        (&times, Type::TIMESTAMPTZ_ARRAY),
+        (&times, Type::TIMESTAMPTZ_ARRAY),
+        (&"completed", Type::TEXT),
+    ];
+    let plan = client.query_typed(&explain, &typed).await.expect("a plan");
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    assert!(!plan.iter().any(|step| step.contains("Seq Scan on millstream_")), "{}", plan.join("\n"));
 }
