@@ -97,7 +97,7 @@ impl Postgres {
     }
 
     /// Ends the server and all its connections in order, which keeps what was committed in spite of the missing syncs, and
-    /// starts it anew on its port and folder.
+    /// starts it anew on its port and folder; one that has ended is only started.
     ///
     /// # Errors
     /// When it does not come up again.
@@ -110,6 +110,12 @@ impl Postgres {
     /// Ends the server and all its connections in order; [`Postgres::restart`] starts it anew.
     pub async fn end(&self) {
         self.process.signal(Signal::INT);
+        self.process.exited().await;
+    }
+
+    /// Ends the server at once, as a crash does; when it is started anew it recovers.
+    pub async fn crash(&self) {
+        self.process.signal(Signal::QUIT);
         self.process.exited().await;
     }
 

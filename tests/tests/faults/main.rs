@@ -15,6 +15,7 @@ mod delayed;
 mod disk;
 mod entries;
 mod flushes;
+mod history;
 mod memory;
 mod numbers;
 mod payloads;
