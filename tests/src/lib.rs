@@ -5,6 +5,7 @@
 
 mod clock;
 mod complaints;
+mod database;
 mod disk;
 mod guard;
 mod namespace;
@@ -18,6 +19,7 @@ mod redis;
 mod shared;
 
 pub use complaints::{Complaint, Complaints, most_in_a_second, most_repeated};
+pub use database::Database;
 pub use disk::SmallDisk;
 pub use namespace::{namespace, unique};
 pub use output::{Line, Lines, Source};

@@ -1,25 +1,26 @@
 //! The databases that each test runs on.
 
 use millstream_store::{Error, Store};
-use millstream_tests::{fresh_database, shared_postgres};
-use tempfile::TempDir;
 
-/// An empty database.
+/// An empty database, and stores on it.
 pub(crate) struct Database {
     pub(crate) url: String,
-    _folder: Option<TempDir>,
+    _kept: millstream_tests::Database,
+}
+
+impl From<millstream_tests::Database> for Database {
+    fn from(kept: millstream_tests::Database) -> Self {
+        Self { url: kept.url.clone(), _kept: kept }
+    }
 }
 
 impl Database {
     pub(crate) async fn postgres() -> Self {
-        let server = shared_postgres().await.expect("a Postgres");
-        Self { url: fresh_database(&server).await.expect("a database"), _folder: None }
+        millstream_tests::Database::postgres().await.expect("a Postgres").into()
     }
 
     pub(crate) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}", folder.path().join("history.db").display());
-        Self { url, _folder: Some(folder) }
+        millstream_tests::Database::sqlite().expect("a SQLite file").into()
     }
 
     pub(crate) async fn store(&self) -> Store {
@@ -44,25 +45,10 @@ pub(crate) async fn sql(store: &Store, statement: &str) -> Result<i64, Error> {
     }
 }
 
-/// Makes two tests of one: `<name>::postgres` and `<name>::sqlite`.
+/// [`millstream_tests::on_both`] with these databases.
 macro_rules! on_both {
-    ($(async fn $name:ident($database:ident: Database) $body:block)+) => {$(
-        mod $name {
-            #[allow(unused_imports, reason = "not every test needs what its file imports")]
-            use super::*;
-
-            async fn check($database: crate::database::Database) $body
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                check(crate::database::Database::postgres().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                check(crate::database::Database::sqlite().await).await;
-            }
-        }
-    )+};
+    ($(async fn $name:ident($database:ident: Database) $body:block)+) => {
+        millstream_tests::on_both! { $(async fn $name($database: crate::database::Database) $body)+ }
+    };
 }
 pub(crate) use on_both;

@@ -59,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
         tracing::info!(photos = pushed, "pushed the photos of a gallery that stopped before it could");
     }
 
+    let asked = asked_to_stop()?;
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("can't listen on {}; choose another address with --listen", args.listen))?;
@@ -80,7 +81,7 @@ async fn main() -> anyhow::Result<()> {
 
     let ended = tokio::select! {
         Some(ended) = tasks.join_next() => ended?,
-        asked = asked_to_stop() => asked,
+        () = asked => Ok(()),
     };
     stop.cancel();
     // Requests that are under way may end, but an upload that stalls can't hold the exit.
@@ -113,11 +114,13 @@ async fn named<E: Into<anyhow::Error>>(
     task.await.map_err(|error| error.into().context(failed))
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+/// Resolves at SIGTERM or SIGINT, which are heard from the call on.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }

@@ -1,0 +1,4 @@
+DROP TABLE statements;
+DROP VIEW lines;
+DROP TABLE transfers;
+DROP TABLE accounts;
