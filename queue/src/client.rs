@@ -18,6 +18,9 @@ use crate::{
     result::Ends,
 };
 
+/// Largest encoded payload in bytes, unless a client says otherwise.
+pub(crate) const PAYLOAD_LIMIT: usize = 1024 * 1024;
+
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A handle to Redis, cheap to clone and shared by all tasks of a process. Reconnects by itself.
@@ -54,7 +57,7 @@ impl Client {
             source: "millstream".to_owned(),
             pool_size: 2,
             response_timeout: Duration::from_secs(5),
-            payload_limit: 1024 * 1024,
+            payload_limit: PAYLOAD_LIMIT,
             dedup_window: Duration::from_secs(24 * 60 * 60),
             durability: Durability::Primary,
         }
@@ -150,13 +153,17 @@ impl Client {
 
     /// Encodes a payload and holds it against the limit.
     pub(crate) fn encode<T: serde::Serialize>(&self, name: &'static str, payload: &T) -> Result<Vec<u8>, Error> {
-        let body = json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
-        let limit = self.shared.payload_limit;
-        if body.len() > limit {
-            return Err(Error::TooLarge { name, size: body.len(), limit });
-        }
-        Ok(body)
+        encode(name, payload, self.shared.payload_limit)
     }
+}
+
+/// Encodes a payload and holds it against a limit in bytes.
+pub(crate) fn encode<T: serde::Serialize>(name: &'static str, payload: &T, limit: usize) -> Result<Vec<u8>, Error> {
+    let body = json::to_vec(payload).map_err(|source| Error::Encode { name, source })?;
+    if body.len() > limit {
+        return Err(Error::TooLarge { name, size: body.len(), limit });
+    }
+    Ok(body)
 }
 
 impl fmt::Debug for Client {

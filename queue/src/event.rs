@@ -2,7 +2,7 @@
 
 mod broadcast;
 mod consume;
-mod envelope;
+pub(crate) mod envelope;
 mod follow;
 mod group;
 mod hub;

@@ -119,6 +119,10 @@ impl QueueKeys {
     pub fn job(&self, id: Uuid) -> String {
         self.key(&format!("job:{id}"))
     }
+    /// Hash: the number of the last batch enqueued of each outbox, by the outbox's id.
+    pub fn outbox(&self) -> String {
+        self.key("outbox")
+    }
     /// Hash: paused, limits, run-time settings, whether a recorder registered.
     pub fn control(&self) -> String {
         self.key("control")
@@ -132,6 +136,11 @@ impl QueueKeys {
 /// Stream: a topic's published events.
 pub fn event_log(namespace: &str, topic: &str) -> String {
     format!("{namespace}:{{event:{topic}}}:log")
+}
+
+/// Hash: the number of the last batch published of each outbox, by the outbox's id.
+pub fn event_outbox(namespace: &str, topic: &str) -> String {
+    format!("{namespace}:{{event:{topic}}}:outbox")
 }
 
 /// Channel: a topic's broadcasts.
@@ -167,6 +176,8 @@ mod tests {
         assert_eq!(keys.unique("d1g"), "ms:{mail}:unique:d1g");
         assert_eq!(keys.cancel(), "ms:{mail}:cancel");
         assert_eq!(keys.signal(), "ms:{mail}:signal");
+        assert_eq!(keys.outbox(), "ms:{mail}:outbox");
+        assert_eq!(event_outbox("ms", "order_paid"), "ms:{event:order_paid}:outbox");
         assert_eq!(event_log("ms", "order_paid"), "ms:{event:order_paid}:log");
         assert_eq!(event_channel("ms", "cursor_moved"), "ms:{event:cursor_moved}");
         assert_eq!(queues("ms"), "ms:queues");

@@ -1,9 +1,9 @@
 //! Enqueuing: one job, or any number of them in bounded pipelines.
 
 mod all;
-mod chain;
+pub(crate) mod chain;
 mod spread;
-mod when;
+pub(crate) mod when;
 
 use std::{future::IntoFuture, sync::LazyLock, time::Duration};
 
@@ -12,7 +12,7 @@ use redis::{Cmd, RedisError, Script};
 use uuid::Uuid;
 
 pub use all::PushAll;
-use chain::{Chain, chained};
+use chain::{Chain, chained, chained_durability};
 use when::When;
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     unique::{Unique, UniqueKey},
 };
 
-static PUSH: LazyLock<Script> = LazyLock::new(|| scripts::with_jobs(include_str!("lua/push.lua")));
+static PUSH: LazyLock<Script> = LazyLock::new(|| scripts::with_enqueue(include_str!("lua/push.lua")));
 
 impl Client {
     /// Puts a job into its queue. When this returns, the job is in Redis, as durable as the server's persistence is;
@@ -62,6 +62,7 @@ pub struct Push<'a, J> {
 
 impl<J: Job> Push<'_, J> {
     chained!();
+    chained_durability!();
 
     /// An idempotency key: a second push under the same key within the
     /// [window](crate::ClientBuilder::dedup_window) stores nothing and returns the same id.

@@ -28,7 +28,8 @@ pub struct Unique {
 }
 
 /// What a push does whose unique key another job holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Conflict {
     /// Nothing: the push returns the id of the job that is there. The default.

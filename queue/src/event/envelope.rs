@@ -37,14 +37,14 @@ pub(super) struct Kept {
 }
 
 /// What a publisher writes, in either form.
-pub(super) struct Outgoing<'a> {
-    pub(super) id: Uuid,
-    pub(super) source: &'a str,
-    pub(super) subject: Option<&'a str>,
-    pub(super) time: DateTime<Utc>,
-    pub(super) name: &'static str,
-    pub(super) version: u32,
-    pub(super) data: &'a [u8],
+pub(crate) struct Outgoing<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) source: &'a str,
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) time: DateTime<Utc>,
+    pub(crate) name: &'a str,
+    pub(crate) version: u32,
+    pub(crate) data: &'a [u8],
 }
 
 const JSON: &str = "application/json";
@@ -64,7 +64,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The fields of the stream entry, in their constant order.
-    pub(super) fn fields(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub(crate) fn fields(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mut fields = vec![
             ("specversion", b"1.0".to_vec()),
             ("id", self.id.to_string().into_bytes()),

@@ -7,90 +7,13 @@
 --       taken, 'keep' | 'replace' | 'debounce'
 -- returns {1 when stored or put in place of a waiting job, else 0; id of the job that stands}
 -- Atomic, so that two pushes under one key store one job, and no delayed job is without its body or its time.
-local id, when, ms, window, signal, packed = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local lane_key, later, later_jobs = KEYS[1], KEYS[2], KEYS[3]
-local prefix, till, unique_ms, conflict = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
-local unique_key, first_seen = till and KEYS[4], till and 5 or 4
-for bucket = first_seen, #KEYS do
-  if redis.call('SISMEMBER', KEYS[bucket], id) == 1 then
-    return { 0, id }
-  end
+local queue = { later = KEYS[2], later_jobs = KEYS[3], signal = ARGV[5], prefix = ARGV[7] }
+local push = { lane_key = KEYS[1], id = ARGV[1], when = ARGV[2], ms = tonumber(ARGV[3]), packed = ARGV[6], seen = {} }
+local first_seen = 4
+if ARGV[8] then
+  push.unique_key, push.till, push.unique_ms, push.conflict = KEYS[4], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+  first_seen = 5
 end
-
-local due = now
-if when == 'after' then due = now + ms end
-if when == 'at' then due = ms end
-
--- The job of a ready lane at `place`, and whether it was handed out already; nil where that is not the job `holder`, as after
--- a failover, which may give its stream id to another.
-local function undelivered(holder, place)
-  local number, stream_id = string.match(place, '^(%S+) (%S+)$')
-  local key = prefix .. 'ready:' .. (({ 'high', 'normal', 'low', 'suspect' })[tonumber(number) + 1] or '')
-  local entry = redis.call('XRANGE', key, stream_id, stream_id)[1]
-  local found = entry and fields_of(entry[2], 1)
-  if not found or (found.id or derived_id(key, stream_id)) ~= holder then
-    return nil
-  end
-  local pending = redis.pcall('XPENDING', key, 'workers', stream_id, stream_id, 1)
-  return found, not pending.err and #pending > 0, key, stream_id
-end
-
-local is_new, kept_ttl = true, nil
-local held = unique_key and redis.call('GET', unique_key)
-if held then
-  local holder, held_till, place = unique_holder(held)
-  local old, is_running, key, stream_id
-  if place == 'later' then
-    local waiting = redis.call('HGET', later_jobs, holder)
-    old = waiting and fields_of(cmsgpack.unpack(waiting), 2)
-  else
-    old, is_running, key, stream_id = undelivered(holder, place)
-  end
-  local can_change = old and not is_running and conflict ~= 'keep'
-  if not can_change and (old or held_till == 'time') then
-    return { 0, holder }
-  end
-  is_new = not can_change
-  if can_change then
-    -- The waiting job takes the new payload and options under its own id; a debounced one waits anew.
-    if place == 'later' then
-      if conflict == 'replace' then due = tonumber(redis.call('ZSCORE', later, holder)) or due end
-      redis.call('ZREM', later, holder)
-      redis.call('HDEL', later_jobs, holder)
-    else
-      if conflict == 'replace' then due = now end
-      redis.call('XDEL', key, stream_id)
-    end
-    local list = cmsgpack.unpack(packed)
-    local job = fields_of(list, 2)
-    id, job.id, job.run = holder, holder, old.run
-    packed = cmsgpack.pack({ list[1], unpack(list_of(job)) })
-    if till == 'time' and conflict == 'replace' then kept_ttl = redis.call('PTTL', unique_key) end
-  end
-  -- Else the key's job is gone without having freed it: the new one takes it over.
-end
-
-local place = 'later'
-if due <= now then
-  local list = cmsgpack.unpack(packed)
-  place = list[1] .. ' ' .. redis.call('XADD', lane_key, '*', unpack(list, 2))
-else
-  redis.call('HSET', later_jobs, id, packed)
-  redis.call('ZADD', later, string.format('%.0f', due), id)
-  if redis.call('ZRANGE', later, 0, 0)[1] == id then
-    redis.call('PUBLISH', signal, 'due')
-  end
-end
-if unique_key then
-  local ttl = till == 'time' and (kept_ttl or unique_ms) or math.max(due - now, 0) + UNIQUE_KEPT
-  redis.call('SET', unique_key, id .. ' ' .. till .. ' ' .. place, 'PX', string.format('%.0f', math.max(ttl, 1)))
-end
--- A change is no job of its own: pushed once more under its key, it changes the waiting job once more.
-if window > 0 and is_new then
-  local seen = KEYS[first_seen]
-  redis.call('SADD', seen, id)
-  -- A key that is used again after its window names a new job: how the one before it ended is not this one's end.
-  redis.call('DEL', prefix .. 'job:' .. id)
-  redis.call('PEXPIRE', seen, 2 * window)
-end
-return { 1, id }
+push.window = tonumber(ARGV[4])
+for bucket = first_seen, #KEYS do push.seen[#push.seen + 1] = KEYS[bucket] end
+return enqueue(queue, push)

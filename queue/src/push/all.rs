@@ -13,7 +13,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     PUSH, PushScript, Pushed,
-    chain::{Chain, Template, chained},
+    chain::{Chain, Template, chained, chained_durability},
     not_stored,
     spread::Spread,
     when::When,
@@ -53,6 +53,7 @@ where
     }
 
     chained!();
+    chained_durability!();
 
     /// Spreads the jobs evenly over `interval`, which begins now or when [`after`](Self::after) or [`at`](Self::at) says:
     /// in their order where the iterator knows how many they are, else in an order that covers the interval evenly

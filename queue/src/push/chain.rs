@@ -14,16 +14,17 @@ const LONGEST_KEPT_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 
 /// What was chained so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chain {
-    pub(super) when: When,
-    pub(super) priority: Option<Priority>,
-    pub(super) options: Options,
-    pub(super) traceparent: Option<String>,
-    pub(super) unique: Option<Unique>,
-    pub(super) durability: Option<Durability>,
+pub(crate) struct Chain {
+    pub(crate) when: When,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) options: Options,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) unique: Option<Unique>,
+    pub(crate) durability: Option<Durability>,
 }
 
-/// The methods of [`Push`](super::Push) and [`PushAll`](super::PushAll) alike, for types with a field `chain`.
+/// The methods of [`Push`](super::Push), [`PushAll`](super::PushAll) and [`Deferred`](crate::Deferred) alike, for types with a field
+/// `chain`.
 macro_rules! chained {
     () => {
         /// Due when `delay` has passed on the server's clock.
@@ -109,13 +110,6 @@ macro_rules! chained {
             self.unique($crate::Unique::for_time(time))
         }
 
-        /// Overrides the client's [`durability`](crate::ClientBuilder::durability): how durable the job must be before the
-        /// push returns.
-        pub fn durability(mut self, durability: $crate::Durability) -> Self {
-            self.chain.durability = Some(durability);
-            self
-        }
-
         /// The trace that the job belongs to, a [W3C traceparent](https://www.w3.org/TR/trace-context/#traceparent-header).
         /// Default: that of the current span, where the feature `opentelemetry` is on.
         pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
@@ -124,23 +118,36 @@ macro_rules! chained {
         }
     };
 }
-pub(super) use chained;
+pub(crate) use chained;
+
+/// The method of [`Push`](super::Push) and [`PushAll`](super::PushAll), which write to Redis themselves.
+macro_rules! chained_durability {
+    () => {
+        /// Overrides the client's [`durability`](crate::ClientBuilder::durability): how durable the job must be before the
+        /// push returns.
+        pub fn durability(mut self, durability: $crate::Durability) -> Self {
+            self.chain.durability = Some(durability);
+            self
+        }
+    };
+}
+pub(crate) use chained_durability;
 
 /// What the entries of one push have in common.
-pub(super) struct Template {
-    pub(super) lane: Lane,
+pub(crate) struct Template {
+    pub(crate) lane: Lane,
     kind: &'static str,
     version: u32,
     options: Options,
     /// The text of the options, where it is the same for all jobs.
     opt: Option<String>,
     traceparent: Option<String>,
-    pub(super) unique: Option<Unique>,
+    pub(crate) unique: Option<Unique>,
 }
 
 impl Chain {
     /// Checks everything that was chained, and the job type's names.
-    pub(super) fn template<J: Job>(&mut self) -> Result<Template, Error> {
+    pub(crate) fn template<J: Job>(&mut self) -> Result<Template, Error> {
         names::check("queue", J::QUEUE)?;
         names::check("kind", J::KIND)?;
         tags::check(&self.options.tags)?;
@@ -168,7 +175,7 @@ impl Chain {
 
 impl Template {
     /// The entry of a job, and its unique key if it has one.
-    pub(super) fn entry(&self, body: Vec<u8>, id: Uuid, now_ms: i64) -> Result<(Entry, Option<UniqueKey>), Error> {
+    pub(crate) fn entry(&self, body: Vec<u8>, id: Uuid, now_ms: i64) -> Result<(Entry, Option<UniqueKey>), Error> {
         let key = self.unique.map(|unique| unique.key(self.kind, &body)).transpose()?;
         let options = match &key {
             Some(key) => Options { unique: Some(key.clone()), ..self.options.clone() }.to_field(),

@@ -10,7 +10,7 @@ use crate::Error;
 const LATEST_MS: i64 = 253_402_300_799_999;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum When {
+pub(crate) enum When {
     #[default]
     Now,
     /// Milliseconds from now, on the server's clock.
@@ -20,16 +20,16 @@ pub(super) enum When {
 }
 
 impl When {
-    pub(super) fn after(delay: Duration) -> Self {
+    pub(crate) fn after(delay: Duration) -> Self {
         if delay.is_zero() { When::Now } else { When::After(delay.as_millis().max(1)) }
     }
 
-    pub(super) fn at(time: DateTime<Utc>) -> Self {
+    pub(crate) fn at(time: DateTime<Utc>) -> Self {
         When::At(time.timestamp_millis())
     }
 
     /// The script's words for it.
-    pub(super) fn argument(self) -> Result<(&'static str, i64), Error> {
+    pub(crate) fn argument(self) -> Result<(&'static str, i64), Error> {
         match self {
             When::Now => Ok(("now", 0)),
             When::After(ms) => match i64::try_from(ms) {
