@@ -123,6 +123,12 @@ pub enum Error {
          nested transaction"
     )]
     TransactionFailed,
+    /// The outbox holds as many rows as may wait.
+    #[error(
+        "the outbox is full, so nothing was written: see that a relay runs and reaches Redis, or allow more with \
+         Relay::most_waiting"
+    )]
+    OutboxFull,
     /// A text that is no cursor of this crate.
     #[error("{text:?} is no cursor; pass on the `next` of the page before")]
     Cursor {

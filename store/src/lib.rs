@@ -25,6 +25,28 @@
 //! # }
 //! ```
 //!
+//! Jobs and events can be written in the transaction of what they belong to ([`Tx::push`], [`Tx::publish`], or [`Outbox`] for plain
+//! Diesel); a [`Relay`] takes them to Redis once it has committed, and only then:
+//!
+//! ```no_run
+//! # use millstream_queue::{Client, Job};
+//! # use millstream_store::{Error, Relay, Store};
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct SendReceipt { order: i64 }
+//! # impl Job for SendReceipt { const KIND: &'static str = "send_receipt"; }
+//! # async fn example(client: Client, store: Store) -> Result<(), Error> {
+//! let relay = Relay::new(client, store.clone());
+//! tokio::spawn(relay.run_until(std::future::pending()));
+//!
+//! store.transaction(async move |tx| {
+//!     // … the order's row …
+//!     tx.push(SendReceipt { order: 7 }).ordered_by("customer 3").await
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! An application keeps its own tables in the same database. It writes them down once, for both, and stays with Diesel, whose
 //! macros need `diesel` (and `query!` mostly `diesel-async`) among its dependencies, in the versions re-exported here:
 //!
@@ -88,6 +110,7 @@ mod events;
 mod fit;
 mod history;
 mod migrate;
+mod outbox;
 mod pool;
 mod postgres;
 mod prometheus;
@@ -113,6 +136,7 @@ pub use data::{
 pub use error::Error;
 pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
 pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migrator};
+pub use outbox::{InTransaction, Outbox, OutboxRow, OutboxStatus, Relay};
 pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
 pub use raw::RawPostgres;
 pub use record::{
@@ -120,6 +144,7 @@ pub use record::{
     RejectedRecord,
 };
 pub use retention::{Pruned, Retention};
+pub use schema::millstream_outbox;
 pub use sql_types::{Id, Json, Time};
 pub use statistics::{Bucket, Sketch, Statistics};
 pub use store::{Health, Store};

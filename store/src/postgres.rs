@@ -9,7 +9,7 @@ use diesel_async::{
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig},
 };
 use futures::FutureExt;
-use tokio_postgres::Config;
+use tokio_postgres::{Config, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
@@ -22,11 +22,15 @@ use crate::{
 pub(crate) type TypedManager = AsyncDieselConnectionManager<AsyncPgConnection>;
 pub(crate) type RawManager = PostgresConnectionManager<MakeRustlsConnect>;
 
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+pub(crate) type WireConnection = tokio_postgres::Connection<Socket, Stream>;
+
 /// A Postgres database. Two pools, since a connection that Diesel took over never gives its raw client back.
 #[derive(Clone)]
 pub(crate) struct Postgres {
     typed: Connections<TypedManager>,
     raw: Connections<RawManager>,
+    wire: Arc<(Config, MakeRustlsConnect)>,
 }
 
 impl Postgres {
@@ -37,13 +41,14 @@ impl Postgres {
         name: &Arc<str>,
     ) -> Result<Self, Error> {
         let connector = tls.connector().map_err(|reason| Error::Url { url: name.to_string(), reason })?;
+        let wire = Arc::new((postgres.clone(), connector.clone()));
         let raw = PostgresConnectionManager::new(postgres.clone(), connector.clone());
         let raw = Connections::new(raw, "raw", config.raw_pool_size, config, name);
         let typed = TypedManager::new_with_config("", typed_config(postgres.clone(), connector));
         let typed = Connections::new(typed, "typed", config.pool_size, config, name);
         // Raw connections are made when they are needed.
         typed.probe().await?;
-        Ok(Self { typed, raw })
+        Ok(Self { typed, raw, wire })
     }
 
     pub(crate) fn typed(&self) -> &Connections<TypedManager> {
@@ -71,6 +76,12 @@ impl Postgres {
     /// A raw client apart from the pool, whose session (and session locks) end when it is dropped.
     pub(crate) async fn session(&self) -> Result<tokio_postgres::Client, Error> {
         self.raw.dedicated().await
+    }
+
+    /// A connection apart from the pools whose messages the caller reads, for LISTEN.
+    pub(crate) async fn connect(&self) -> Result<(tokio_postgres::Client, WireConnection), tokio_postgres::Error> {
+        let (config, connector) = &*self.wire;
+        config.connect(connector.clone()).await
     }
 
     pub(crate) fn metrics(&self) -> Vec<PoolMetrics> {

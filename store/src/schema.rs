@@ -69,6 +69,39 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::sql_types::{DbTime, DbUuid};
 
+    /// Jobs and events that wait for their relay to Redis.
+    millstream_outbox (seq) {
+        /// Given by the database.
+        seq -> BigInt,
+        /// `queue:<name>` or `topic:<name>`.
+        target -> Text,
+        /// Rows of a target with one key keep the order of their commits.
+        order_key -> Nullable<Text>,
+        /// The job's kind or the topic's name.
+        kind -> Text,
+        /// The id of the job or of the event.
+        id -> DbUuid,
+        /// The payload, JSON.
+        body -> Text,
+        /// A JSON object of what differs from the defaults.
+        options -> Nullable<Text>,
+        /// When it was written.
+        created_at -> DbTime,
+    }
+}
+
+diesel::table! {
+    millstream_outbox_batches (target) {
+        target -> Text,
+        batch -> BigInt,
+        members -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
     millstream_rejected (id) {
         id -> DbUuid,
         queue -> Text,

@@ -133,6 +133,10 @@ impl Store {
         &self.shared.backend
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.backend(), Backend::Postgres(_))
+    }
+
     /// Turns a failed statement into [`Error::NotMigrated`] where that is its cause. Asks the database instead of
     /// reading the message, which comes in the server's language.
     pub(crate) async fn explain(&self, error: Error) -> Error {

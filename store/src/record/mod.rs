@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+pub(crate) use self::trouble::Trouble;
 use self::{consumer::Consumer, progress::Progress, reader::Reader, writer::Writer};
 pub use self::{
     health::{RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport},

@@ -8,19 +8,19 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// An outage of one thing, or none.
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     what: &'static str,
     failures: u32,
 }
 
 impl Trouble {
     /// `what` is done when all is well, as in "reading outcomes".
-    pub(super) fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self { what, failures: 0 }
     }
 
     /// How long to wait after this failure. Only the first of a row is logged.
-    pub(super) fn failed(&mut self, error: &impl Display) -> Duration {
+    pub(crate) fn failed(&mut self, error: &impl Display) -> Duration {
         if self.failures == 0 {
             warn!(%error, "{} failed, trying again until it works", self.what);
         }
@@ -29,7 +29,7 @@ impl Trouble {
     }
 
     /// It worked.
-    pub(super) fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         if std::mem::take(&mut self.failures) > 0 {
             info!("{} works again", self.what);
         }

@@ -1,0 +1,6 @@
+DROP TABLE millstream_outbox_rejected;
+DROP TABLE millstream_outbox_batches;
+DROP TABLE millstream_outbox;
+DROP TABLE millstream_outbox_state;
+DROP FUNCTION millstream_outbox_number();
+DROP FUNCTION millstream_outbox_notify();
