@@ -15,7 +15,7 @@
 //! [`Faults`](protocol::Faults).
 //!
 //! Time is not in it, but for what time is needed: [`lease`] has beats, looks, fences and outages in time. [`rate`],
-//! [`token`], [`seen`] and [`done`] are small models of one rule each.
+//! [`token`], [`seen`], [`done`] and [`outbox`] are small models of one rule each.
 //!
 //! # What is not modelled
 //!
@@ -58,6 +58,7 @@
 //! | 25 | slots belong to jobs in the hands of the living; taking is idempotent; a full take sweeps | `SlotsNotSwept`, `SlotTakenTwice`, `SlotTakenWhenFenced` | – |
 //! | 26 | a cancel is a request that every move asks for; only who removes a job writes its outcome | `CancelUncheckedAtStart`, `CancelUncheckedAtRequeue`, `CancelUncheckedAtRetry`, `CancelOutcomeWithoutRemoval`, `MarkPurgedEarly` | cancel: `a_marked_job_is_dropped_when_a_worker_meets_it`, `a_marked_job_does_not_come_back_after_a_crash_nor_after_a_stop`, `a_cancel_that_races_completion_retry_and_revival_leaves_one_end_of_each_job` |
 //! | 27 | outcomes are counted by finish and recorder; recorders begin at 0 | `done`: `CountedOffTwice`, `AckBeforeRecord`, `GroupAtTheEnd` | jobs: `fetching_pauses_while_no_recorder_takes_the_outcomes_and_goes_on_when_one_has`, `where_outcomes_may_be_dropped_the_oldest_are_and_they_are_counted`; store: `thousands_are_recorded_and_counted_down`, `groups_lost_to_flushall_come_back` |
+//! | 28 | a batch of the outbox is written down under its number before it is sent, and a target takes rising numbers only | `outbox`: `NumberUnchecked`, `SentBeforeWrittenDown`, `RowsBatchedAgain`, `HighWaterMark` | store: `what_is_committed_is_relayed_once_and_what_is_rolled_back_never`, `a_batch_that_was_sent_and_not_struck_out_has_one_effect_however_late_it_returns`, `several_relays_relay_each_row_once_and_keep_the_order_of_a_key`, `a_transaction_that_commits_late_with_a_low_number_is_relayed` |
 //!
 //! # What the search has shown besides
 //!
@@ -76,6 +77,7 @@ pub mod done;
 mod few;
 mod fingerprint;
 pub mod lease;
+pub mod outbox;
 pub mod protocol;
 pub mod rate;
 pub mod search;

@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Parser};
 use millstream_model::{
     done::{DONE_MUTANTS, DoneStream},
     lease::{LEASE_MUTANTS, Lease},
+    outbox::{OUTBOX_MUTANTS, OutboxRelay},
     protocol::{
         Faults, MUTANTS, Mutant, Protocol, Unique,
         configuration::{LARGE, SMALL},
@@ -182,6 +183,7 @@ impl Run {
         self.holds("seen keys", &SeenKeys { without: None });
         self.holds("the done stream, which pauses", &DoneStream { drops: false, without: None });
         self.holds("the done stream, which drops", &DoneStream { drops: true, without: None });
+        self.holds("the outbox", &OutboxRelay { without: None });
         for (mutant, protocol) in MUTANTS {
             self.is_caught(mutant, &protocol.without(*mutant));
         }
@@ -189,6 +191,7 @@ impl Run {
         RATE_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &RatedQueue { without: Some(*mutant) }));
         TOKEN_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &FencingTokens { without: Some(*mutant) }));
         SEEN_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &SeenKeys { without: Some(*mutant) }));
+        OUTBOX_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &OutboxRelay { without: Some(*mutant) }));
         DONE_MUTANTS
             .iter()
             .for_each(|mutant| self.is_caught(mutant, &DoneStream { drops: false, without: Some(*mutant) }));

@@ -3,6 +3,7 @@
 use millstream_model::{
     done::{DONE_MUTANTS, DoneStream},
     lease::{LEASE_MUTANTS, Lease},
+    outbox::{OUTBOX_MUTANTS, OutboxRelay},
     rate::{RATE_MUTANTS, RatedQueue},
     search::{Model, Verdict, search},
     seen::{SEEN_MUTANTS, SeenKeys},
@@ -54,4 +55,10 @@ fn every_outcome_is_recorded_once_and_counted_off_once() {
     holds(&DoneStream { drops: false, without: None });
     holds(&DoneStream { drops: true, without: None });
     are_caught(DONE_MUTANTS.iter().map(|mutant| DoneStream { drops: false, without: Some(*mutant) }));
+}
+
+#[test]
+fn a_row_of_the_outbox_has_its_effect_once_whichever_relay_dies_or_returns_late() {
+    holds(&OutboxRelay { without: None });
+    are_caught(OUTBOX_MUTANTS.iter().map(|mutant| OutboxRelay { without: Some(*mutant) }));
 }
