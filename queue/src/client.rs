@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Largest encoded payload in bytes, unless a client says otherwise.
-pub(crate) const PAYLOAD_LIMIT: usize = 1024 * 1024;
+pub const PAYLOAD_LIMIT: usize = 1024 * 1024;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -4,7 +4,7 @@ mod finite;
 
 use std::io;
 
-use serde::{Serialize, ser::Error as _};
+use serde::{Serialize, de::IgnoredAny, ser::Error as _};
 use serde_json::ser::Formatter;
 
 /// Deepest nesting of arrays and objects that serde_json reads.
@@ -25,6 +25,15 @@ pub(crate) fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Er
         )));
     }
     Ok(json)
+}
+
+/// Checks a text that others wrote: JSON, and not nested more deeply than can be read back.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
+    match depth(text.as_bytes()) {
+        0..=DEEPEST => Ok(()),
+        _ => Err(format!("nested more than {DEEPEST} levels deep")),
+    }
 }
 
 /// serde_json's compact form, which notes whether a `null` was written: numbers that JSON can't hold become one.

@@ -62,7 +62,7 @@ mod unique;
 
 pub use backoff::Backoff;
 pub use cancel::{Cancel, CancelAll, Cancelled};
-pub use client::{Client, ClientBuilder};
+pub use client::{Client, ClientBuilder, PAYLOAD_LIMIT};
 pub use connection::{Connection, Dedicated};
 pub use dead::{DeadJob, DeadLetters};
 pub use durability::Durability;

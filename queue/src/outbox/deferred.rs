@@ -54,7 +54,7 @@ impl<K: Keep, J: Job> Deferred<K, J> {
     /// Jobs of one queue and key reach the queue in the order in which their transactions commit; transactions with the same
     /// key wait for one another from here to their end. An empty key means none. Default: none.
     pub fn ordered_by(mut self, key: impl ToString) -> Self {
-        self.order_key = Some(key.to_string()).filter(|key| !key.is_empty());
+        self.order_key = Some(order_key(&key.to_string())).filter(|key| !key.is_empty());
         self
     }
 
@@ -140,11 +140,16 @@ impl<K: Keep, E: Event> DeferredEvent<K, E> {
             id: id::fresh(),
             kind: E::NAME.to_owned(),
             body: text(body),
-            order_key: Some(self.subject.unwrap_or_default()),
+            order_key: Some(order_key(&self.subject.unwrap_or_default())),
             options,
             created_at: self.time,
         }))
     }
+}
+
+/// Postgres' texts hold no NUL. Keys that are the same then share an order, which breaks none.
+fn order_key(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
 }
 
 fn text(body: Vec<u8>) -> String {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Conflict, Error, Options, names, push::when::When, tags, trace};
+use crate::{Conflict, Error, Options, json, names, push::when::When, tags, trace};
 
 /// Where a message goes: all messages of a target are relayed in batches with one row of numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,8 +140,7 @@ impl Message {
         if self.body.len() > payload_limit {
             return Err(format!("the payload is {} bytes, the limit is {payload_limit}", self.body.len()));
         }
-        serde_json::from_str::<serde_json::Value>(&self.body)
-            .map_err(|error| format!("the payload is no JSON that can be read back: {error}"))?;
+        json::check(&self.body).map_err(|error| format!("the payload is no JSON that can be read back: {error}"))?;
         self.check_options()
     }
 
@@ -200,7 +199,7 @@ mod tests {
         for (kind, body, options, reason) in [
             ("", "{}", "{}", "at least one character"),
             ("send", "{", "{}", "no JSON"),
-            ("send", deep.as_str(), "{}", "recursion limit"),
+            ("send", deep.as_str(), "{}", "127 levels"),
             ("send", "{}", r#"{"lane":"suspect"}"#, "no lane"),
             ("send", "{}", r#"{"at_ms":999999999999999}"#, "year 9999"),
             ("send", "{}", r#"{"tp":"x"}"#, "traceparent"),

@@ -9,7 +9,7 @@ use std::{
 use diesel::{sql_query, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use futures::{StreamExt, future::BoxFuture, stream};
-use millstream_queue::Client;
+use millstream_queue::{Client, PAYLOAD_LIMIT};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -26,6 +26,9 @@ const TARGETS: usize = 4;
 const TURN: usize = 64;
 /// For how long a batch on its way belongs to the relay that wrote it down. Sent twice, it still has its effect once.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The bound on waiting rows is looked after at least this often.
+const RAISE: Duration = Duration::from_secs(1);
 
 /// Takes what committed transactions left in the outbox to Redis: each row once, rows of one target and key in the order of their
 /// commits. Any number of relays may run at once, in any processes; one target is served by one of them at a time.
@@ -81,8 +84,15 @@ impl Relay {
     async fn work(&self, outbox: String, wake: Wake, stop: CancellationToken) {
         let mut trouble = Trouble::new("relaying the outbox");
         let mut lanes = BTreeMap::new();
+        let mut raised: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let wait = match self.round(&outbox, &mut lanes, &stop).await {
+            let mut round = self.round(&outbox, &mut lanes, &stop).await;
+            // Numbers of transactions that rolled back move it too, so now and then without any row relayed.
+            if matches!(round, Ok(true)) || raised.is_none_or(|at| at.elapsed() >= RAISE) {
+                raised = Some(Instant::now());
+                round = raise_ceiling(&self.store).await.and(round);
+            }
+            let wait = match round {
                 Ok(true) => {
                     trouble.worked();
                     continue;
@@ -123,7 +133,6 @@ impl Relay {
             serving.push(Box::pin(lane.serve(self, outbox, target, stop)));
         }
         let served: Vec<Result<bool, Error>> = stream::iter(serving).buffer_unordered(TARGETS).collect().await;
-        raise_ceiling(&self.store).await?;
         let mut any = false;
         for served in served {
             any |= served?;
@@ -152,8 +161,11 @@ impl Lane {
         let (mut done, mut turns) = (None, 0);
         loop {
             let has_done = done.is_some();
-            let limit = relay.client.payload_limit();
+            // What was taken in a transaction is not refused here.
+            let limit = relay.client.payload_limit().max(PAYLOAD_LIMIT);
+            let began = Instant::now();
             let next = batch::advance(&relay.store, target, done.take(), self.mine, limit).await?;
+            let held = began.elapsed();
             if has_done {
                 self.mine = None;
             }
@@ -168,7 +180,12 @@ impl Lane {
             self.mine = Some(batch.number);
             // Written down, it is sent in any case: its owner would otherwise be waited for.
             let number = batch.number.unsigned_abs();
+            let sent = Instant::now();
             let relayed = relay.client.relay(outbox, &batch.target, number, &batch.messages).await?;
+            if !relay.store.is_postgres() {
+                // Who waits for the lock of a SQLite file only looks now and then: for half of the time it is free.
+                tokio::time::sleep(held.saturating_sub(sent.elapsed())).await;
+            }
             done = Some((batch, relayed));
             turns += 1;
             if turns == TURN || stop.is_cancelled() {
