@@ -37,6 +37,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What the durable history keeps. Default: everything.
     const HISTORY: History = History::All;
 
+    /// Fields of the payload by which the history can be searched, such as `user` or `order.country`: at most 16 paths of
+    /// names of `A-Z a-z 0-9 _ -` with dots between. Texts of up to 500 bytes, numbers and booleans are found. A worker tells
+    /// recorders when it starts; what was recorded before a field was declared is not found by it. Default: none.
+    const SEARCHABLE: &'static [&'static str] = &[];
+
     /// The delay after the failed attempt number `attempt` (from 1) with its error, for what a curve can't tell: a rate limit's
     /// error may need longer than a dropped connection's. Default: none, which means [`BACKOFF`](Job::BACKOFF), as does a
     /// panic in here. A push's [`backoff`](crate::Push::backoff) and a handler's `Failure::retry_in` come first.

@@ -135,6 +135,14 @@ pub enum Error {
         /// The text as it was given, cut at 64 characters.
         text: String,
     },
+    /// The history can't be searched by this field.
+    #[error("the history can't be searched by {field:?}: {reason}")]
+    Unsearchable {
+        /// The field, cut at 64 characters.
+        field: String,
+        /// What was wrong with it and what would be right.
+        reason: String,
+    },
     /// History doesn't have what was asked for.
     #[error("the history of job {id} has no {what}: its job type's HISTORY leaves it out, or it had none")]
     NotKept {

@@ -107,6 +107,7 @@ mod config;
 pub mod data;
 mod error;
 mod events;
+mod field;
 mod fit;
 mod history;
 mod migrate;
@@ -134,6 +135,7 @@ pub use data::{
     Tx,
 };
 pub use error::Error;
+pub use field::FieldValue;
 pub use history::{AttemptRecord, Cursor, History, JobRecord, Page};
 pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migrator};
 pub use outbox::{InTransaction, Outbox, OutboxRow, OutboxStatus, Relay};

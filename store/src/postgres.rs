@@ -16,6 +16,7 @@ use crate::{
     Error, Lease, PoolHealth, PoolMetrics, StoreConfig,
     error::chain,
     pool::{Connections, Leased},
+    record::Weeks,
     tls::Tls,
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Postgres {
     typed: Connections<TypedManager>,
     raw: Connections<RawManager>,
     wire: Arc<(Config, MakeRustlsConnect)>,
+    weeks: Weeks,
 }
 
 impl Postgres {
@@ -48,11 +50,16 @@ impl Postgres {
         let typed = Connections::new(typed, "typed", config.pool_size, config, name);
         // Raw connections are made when they are needed.
         typed.probe().await?;
-        Ok(Self { typed, raw, wire })
+        Ok(Self { typed, raw, wire, weeks: Weeks::default() })
     }
 
     pub(crate) fn typed(&self) -> &Connections<TypedManager> {
         &self.typed
+    }
+
+    /// The partitions of the history.
+    pub(crate) fn weeks(&self) -> &Weeks {
+        &self.weeks
     }
 
     /// A connection for typed reads.

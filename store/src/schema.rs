@@ -55,15 +55,29 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::sql_types::DbUuid;
+    use crate::sql_types::{DbTime, DbUuid};
 
     millstream_job_tags (tag, job_id) {
         tag -> Text,
         job_id -> DbUuid,
+        finished_at -> DbTime,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(millstream_jobs, millstream_job_tags);
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
+    millstream_job_fields (job_id, field) {
+        job_id -> DbUuid,
+        field -> Text,
+        kind -> Text,
+        value -> Text,
+        finished_at -> DbTime,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(millstream_jobs, millstream_job_tags, millstream_job_fields);
 
 diesel::table! {
     use diesel::sql_types::*;

@@ -90,7 +90,7 @@ fn listen() -> (Told, PrometheusHandle) {
 }
 
 /// Events of troubles that other tests make, or none can at will.
-const RARE: [&str; 14] = [
+const RARE: [&str; 15] = [
     "job.key_kept",
     "job.progress_kept",
     "fetch.gone",
@@ -98,6 +98,7 @@ const RARE: [&str; 14] = [
     "fetch.deaf",
     "fetch.not_alone",
     "lease.unlisted",
+    "lease.undeclared",
     "lease.runtime_still",
     "lease.not_left",
     "shutdown.asked",

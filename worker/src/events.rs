@@ -88,6 +88,9 @@ events! {
     WARN "millstream::lease" "lease.unlisted" "the queue could not be entered into the registry of queues"
     fn lease_unlisted(queue: &str, error: &str);
 
+    WARN "millstream::lease" "lease.undeclared" "recorders were not told by which fields a job type can be searched"
+    fn lease_undeclared(queue: &str, kind: &str, error: &str);
+
     WARN "millstream::lease" "lease.fenced" "this consumer was fenced; registering anew"
     fn lease_fenced(queue: &str, consumer: &str);
 

@@ -27,6 +27,8 @@ pub(crate) struct Policy {
     /// The job type's own delay after an attempt that failed with an error.
     pub(crate) chosen_backoff: fn(u32, &str) -> Option<Duration>,
     pub(crate) history: History,
+    /// Fields by which the history can be searched.
+    pub(crate) searchable: &'static [&'static str],
 }
 
 impl Policy {
@@ -40,6 +42,7 @@ impl Policy {
             backoff: J::BACKOFF,
             chosen_backoff: J::backoff,
             history: J::HISTORY,
+            searchable: J::SEARCHABLE,
         }
     }
 }
@@ -122,6 +125,12 @@ impl<S> Handlers<S> {
         queues
     }
 
+    /// The kinds of a queue with the fields by which the history can be searched.
+    pub(crate) fn searchable(&self, queue: &str) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+        let handlers = self.by_kind.values().filter(move |handler| handler.queue == queue);
+        handlers.map(|handler| (handler.kind, handler.policy.searchable))
+    }
+
     /// Whether a worker can start with these.
     pub(crate) fn check(&self) -> std::result::Result<(), Error> {
         if let Some(kind) = self.duplicate {
@@ -133,6 +142,7 @@ impl<S> Handlers<S> {
         for handler in self.by_kind.values() {
             millstream_queue::names::check("kind", handler.kind)?;
             millstream_queue::names::check("queue", handler.queue)?;
+            millstream_queue::check_searchable(handler.policy.searchable)?;
         }
         Ok(())
     }

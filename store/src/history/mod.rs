@@ -1,6 +1,8 @@
 //! The history of jobs: a typed query with filters and keyset pages.
 
 mod cursor;
+mod errors;
+mod plan;
 mod query;
 mod record;
 
@@ -14,7 +16,7 @@ pub use self::{
     cursor::Cursor,
     record::{AttemptRecord, JobRecord},
 };
-use crate::{Error, Store, fit, store::BoxFuture};
+use crate::{Error, FieldValue, Store, field, fit, store::BoxFuture};
 
 /// Rows of a page unless the caller says otherwise, and the most there can be.
 const LIMIT: (u16, u16) = (50, 1000);
@@ -53,8 +55,14 @@ struct Filter {
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     error: Option<String>,
+    /// The same for SQLite's index of trigrams, where that has few rows with it.
+    error_phrase: Option<String>,
     tag: Option<String>,
     revived_from: Option<Uuid>,
+    /// Fields of the payload and what they must hold.
+    fields: Vec<(String, FieldValue)>,
+    /// What the job type declares, where it was named by its type.
+    searchable: Option<&'static [&'static str]>,
 }
 
 impl History {
@@ -68,7 +76,9 @@ impl History {
 
     /// Jobs of the type `J`, whatever queue they ran in.
     pub fn job<J: Job>(self) -> Self {
-        self.kind(J::KIND)
+        let mut narrowed = self.kind(J::KIND);
+        narrowed.filter.searchable = Some(J::SEARCHABLE);
+        narrowed
     }
 
     /// The job with this id.
@@ -80,6 +90,7 @@ impl History {
     /// Jobs of a type given by its stable name.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.filter.kind = Some(fit::name(kind.into()));
+        self.filter.searchable = None;
         self
     }
 
@@ -131,6 +142,14 @@ impl History {
         self
     }
 
+    /// Jobs whose payload holds this at `field`, one of the paths that the type declares by
+    /// [`SEARCHABLE`](millstream_queue::Job::SEARCHABLE). Name the type too, best by [`job`](History::job), which knows
+    /// what is declared; with [`kind`](History::kind) a field that isn't finds nothing.
+    pub fn field(mut self, field: impl Into<String>, value: impl Into<FieldValue>) -> Self {
+        self.filter.fields.push((field.into(), value.into()));
+        self
+    }
+
     /// The page after the one that gave this cursor; use it with the same filters.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.after = Some(*cursor);
@@ -146,9 +165,19 @@ impl History {
     /// How many jobs the filters let through, on all pages.
     ///
     /// # Errors
-    /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
+    /// [`Error::Unsearchable`], [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
     pub async fn count(self) -> Result<u64, Error> {
+        self.filter.check()?;
         query::count(&self.store, self.filter).await
+    }
+
+    /// The steps by which the database would find the page, in its own words: for those who ask why one takes long.
+    ///
+    /// # Errors
+    /// [`Error::Unsearchable`], [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
+    pub async fn plan(self) -> Result<Vec<String>, Error> {
+        self.filter.check()?;
+        query::plan(&self.store, self.filter, self.after, i64::from(self.limit) + 1).await
     }
 
     /// All recorded runs of the job `id`, first to last; filters play no part.
@@ -160,11 +189,31 @@ impl History {
     }
 
     async fn page(self) -> Result<Page<JobRecord>, Error> {
+        self.filter.check()?;
         let mut rows = query::page(&self.store, self.filter, self.after, i64::from(self.limit) + 1).await?;
         let more = rows.len() > usize::from(self.limit);
         rows.truncate(usize::from(self.limit));
         let next = rows.last().filter(|_| more).map(|row| Cursor { finished_at: row.finished_at, id: row.id });
         Ok(Page { rows, next })
+    }
+}
+
+impl Filter {
+    /// Whether it can be asked for.
+    fn check(&self) -> Result<(), Error> {
+        for (field, value) in &self.fields {
+            let reason = if self.kind.is_none() {
+                "name the job type too, by `job` or `kind`".to_owned()
+            } else if let Some(declared) = self.searchable.filter(|declared| !declared.contains(&&**field)) {
+                format!("the job type's SEARCHABLE has only {declared:?}")
+            } else if value.to_column().is_none() {
+                format!("texts of up to {} bytes without NUL can be found", field::LONGEST)
+            } else {
+                continue;
+            };
+            return Err(Error::Unsearchable { field: field.chars().take(64).collect(), reason });
+        }
+        Ok(())
     }
 }
 

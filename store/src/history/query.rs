@@ -1,16 +1,24 @@
 //! The history's statements. Filters become typed Diesel expressions, never text.
 
-use diesel::prelude::*;
+use diesel::{
+    dsl::{exists, sql},
+    prelude::*,
+    sql_types::{Bool, Text},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
-    AttemptRecord, Cursor, Filter, JobRecord,
+    AttemptRecord, Cursor, Filter, JobRecord, errors,
+    plan::{Explain, Step},
     record::{AttemptRow, JobRow},
 };
 use crate::{
     Error, Store,
-    schema::{millstream_attempts as attempts, millstream_job_tags as tags, millstream_jobs as jobs},
+    schema::{
+        millstream_attempts as attempts, millstream_job_fields as fields, millstream_job_tags as tags,
+        millstream_jobs as jobs,
+    },
     sql_types::{Id, Time},
 };
 
@@ -19,10 +27,14 @@ diesel::define_sql_function! {
     fn lower(text: diesel::sql_types::Nullable<diesel::sql_types::Text>) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
 }
 
-/// A boxed query over `jobs` (or a selection of it) with the filter applied. A macro, since the bounds of a function that is
-/// generic over both backends would hide the filters.
+// For subqueries beside a query that the table leads.
+diesel::alias!(const MARKED: Alias<Marked> = tags as marked);
+diesel::alias!(const HELD: Alias<Held> = fields as held);
+
+/// A boxed query with the filter applied: over `jobs` alone, or over what leads to them, whose columns tell a row's place. A
+/// macro, since the bounds of a function that is generic over both backends would hide the filters.
 macro_rules! narrowed {
-    ($query:expr, $filter:expr) => {{
+    ($query:expr, $filter:expr, $finished_at:expr) => {{
         let (mut query, filter) = ($query, $filter);
         if let Some(id) = filter.id {
             query = query.filter(jobs::id.eq(Id(id)));
@@ -40,16 +52,37 @@ macro_rules! narrowed {
             query = query.filter(jobs::worker.eq(worker));
         }
         if let Some(since) = filter.since {
-            query = query.filter(jobs::finished_at.ge(Time(since)));
+            query = query.filter($finished_at.ge(Time(since)));
         }
         if let Some(until) = filter.until {
-            query = query.filter(jobs::finished_at.lt(Time(until)));
+            query = query.filter($finished_at.lt(Time(until)));
         }
         if let Some(text) = filter.error {
-            query = query.filter(lower(jobs::error).like(containing(&text)).escape('\\'));
+            // The literal keeps the statement out of the cache: how to find a text depends on the text.
+            query = query
+                .filter(sql::<Bool>("millstream_jobs.error IS NOT NULL"))
+                .filter(lower(jobs::error).like(containing(&text)).escape('\\'));
+        }
+        if let Some(phrase) = filter.error_phrase {
+            query = query.filter(
+                sql::<Bool>(
+                    "millstream_jobs.id IN (SELECT job_id FROM millstream_job_errors WHERE number IN \
+                     (SELECT rowid FROM millstream_error_text WHERE millstream_error_text MATCH ",
+                )
+                .bind::<Text, _>(phrase)
+                .sql("))"),
+            );
         }
         if let Some(tag) = filter.tag {
-            query = query.filter(jobs::id.eq_any(tags::table.filter(tags::tag.eq(tag)).select(tags::job_id)));
+            let (name, job) = (MARKED.field(tags::tag), MARKED.field(tags::job_id));
+            query = query.filter(jobs::id.eq_any(MARKED.filter(name.eq(tag)).select(job)));
+        }
+        for (field, value) in filter.fields {
+            let held = HELD
+                .filter(HELD.field(fields::job_id).eq(jobs::id))
+                .filter(HELD.field(fields::field).eq(field))
+                .filter(HELD.field(fields::value).eq(value.to_column().unwrap_or_default()));
+            query = query.filter(exists(held));
         }
         if let Some(dead) = filter.revived_from {
             query = query.filter(jobs::revived_from.eq(Id(dead)));
@@ -58,30 +91,95 @@ macro_rules! narrowed {
     }};
 }
 
+/// The rows of a narrowed query after `after`, newest first.
+macro_rules! paged {
+    ($query:expr, $after:expr, $limit:expr, $finished_at:expr, $id:expr) => {{
+        let mut query = $query;
+        if let Some(Cursor { finished_at, id }) = $after {
+            // The bound on the time alone lets the index start there.
+            query = query
+                .filter($finished_at.le(Time(finished_at)))
+                .filter($finished_at.lt(Time(finished_at)).or($id.lt(Id(id))));
+        }
+        query.order(($finished_at.desc(), $id.desc())).limit($limit)
+    }};
+}
+
+/// Runs `$body` with `$query` the query of a page. A tag, or else a field, leads where there is one: its index has the page's
+/// rows in their order, however few of all jobs they are.
+macro_rules! with_page {
+    ($filter:ident, $after:expr, $limit:expr, $db:ty, $query:ident => $body:expr) => {
+        if let Some(tag) = $filter.tag.take() {
+            let led = tags::table.inner_join(jobs::table.on(jobs::id.eq(tags::job_id)));
+            let query = led.filter(tags::tag.eq(tag)).select(JobRow::as_select()).into_boxed::<$db>();
+            let query = narrowed!(query, $filter, tags::finished_at);
+            let $query = paged!(query, $after, $limit, tags::finished_at, tags::job_id);
+            $body
+        } else if let Some((field, value)) = $filter.fields.pop() {
+            let kind = $filter.kind.take().unwrap_or_default();
+            let led = fields::table.inner_join(jobs::table.on(jobs::id.eq(fields::job_id)));
+            let query = led
+                .filter(fields::kind.eq(kind))
+                .filter(fields::field.eq(field))
+                .filter(fields::value.eq(value.to_column().unwrap_or_default()))
+                .select(JobRow::as_select())
+                .into_boxed::<$db>();
+            let query = narrowed!(query, $filter, fields::finished_at);
+            let $query = paged!(query, $after, $limit, fields::finished_at, fields::job_id);
+            $body
+        } else {
+            let query = jobs::table.select(JobRow::as_select()).into_boxed::<$db>();
+            let query = narrowed!(query, $filter, jobs::finished_at);
+            let $query = paged!(query, $after, $limit, jobs::finished_at, jobs::id);
+            $body
+        }
+    };
+}
+
 /// At most `limit` rows after `after`.
 pub(super) async fn page(
     store: &Store,
-    filter: Filter,
+    mut filter: Filter,
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<JobRecord>, Error> {
+    if let Some(text) = &filter.error {
+        filter.error_phrase = errors::rare(store, text).await?;
+    }
     let rows: Vec<JobRow> = with_conn!(store, read conn: Db => {
-        let mut query = narrowed!(jobs::table.select(JobRow::as_select()).into_boxed::<Db>(), filter);
-        if let Some(Cursor { finished_at, id }) = after {
-            // The bound on the time alone lets the index start there.
-            query = query
-                .filter(jobs::finished_at.le(Time(finished_at)))
-                .filter(jobs::finished_at.lt(Time(finished_at)).or(jobs::id.lt(Id(id))));
-        }
-        query.order((jobs::finished_at.desc(), jobs::id.desc())).limit(limit).load(conn).await
+        with_page!(filter, after, limit, Db, query => query.load(conn).await)
     })?;
     rows.into_iter().map(JobRecord::try_from).collect()
 }
 
+/// The plan of such a page.
+pub(super) async fn plan(
+    store: &Store,
+    mut filter: Filter,
+    after: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<String>, Error> {
+    if let Some(text) = &filter.error {
+        filter.error_phrase = errors::rare(store, text).await?;
+    }
+    let steps: Vec<Step> = with_conn!(store, read conn: Db => {
+        with_page!(filter, after, limit, Db, query => Explain(query).load(conn).await)
+    })?;
+    Ok(steps.into_iter().map(|Step(step)| step).collect())
+}
+
 /// How many rows the filter lets through.
-pub(super) async fn count(store: &Store, filter: Filter) -> Result<u64, Error> {
+pub(super) async fn count(store: &Store, mut filter: Filter) -> Result<u64, Error> {
     let count: i64 = with_conn!(store, read conn: Db => {
-        narrowed!(jobs::table.count().into_boxed::<Db>(), filter).get_result(conn).await
+        let mut query = jobs::table.count().into_boxed::<Db>();
+        if let Some((field, value)) = filter.fields.pop() {
+            let held = fields::table
+                .filter(fields::kind.eq(filter.kind.clone().unwrap_or_default()))
+                .filter(fields::field.eq(field))
+                .filter(fields::value.eq(value.to_column().unwrap_or_default()));
+            query = query.filter(jobs::id.eq_any(held.select(fields::job_id)));
+        }
+        narrowed!(query, filter, jobs::finished_at).get_result(conn).await
     })?;
     Ok(count.unsigned_abs())
 }

@@ -9,9 +9,9 @@ macro_rules! migrations {
 }
 
 const POSTGRES: &[Embedded] =
-    migrations!("postgres": "0001" "history", "0002" "reports", "0004" "statistics", "0005" "outbox");
+    migrations!("postgres": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox");
 const SQLITE: &[Embedded] =
-    migrations!("sqlite": "0001" "history", "0002" "reports", "0004" "statistics", "0005" "outbox");
+    migrations!("sqlite": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox");
 
 /// Millstream's own.
 pub(super) const MILLSTREAM: Migrations = Migrations::new("millstream", POSTGRES, SQLITE);

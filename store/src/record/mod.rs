@@ -11,6 +11,7 @@ mod progress;
 mod reader;
 mod rejected;
 mod rows;
+mod searchable;
 mod set_aside;
 mod sqlite;
 mod trouble;
@@ -25,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+pub(crate) use self::postgres::Weeks;
 pub(crate) use self::trouble::Trouble;
-use self::{consumer::Consumer, progress::Progress, reader::Reader, writer::Writer};
+use self::{consumer::Consumer, progress::Progress, reader::Reader, searchable::Declared, writer::Writer};
 pub use self::{
     health::{RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport},
     set_aside::{RejectedOutcomes, RejectedPage, RejectedRecord},
@@ -112,11 +114,11 @@ impl Recorder {
         let stop = CancellationToken::new();
         // Whoever drops this future stops the tasks too.
         let _stop_on_drop = stop.clone().drop_guard();
-        let progress = self.progress.clone();
-        let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone());
+        let (progress, declared) = (self.progress.clone(), Declared::default());
+        let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone(), declared.clone());
         let mut writing = tokio::spawn(writer.run(line));
         let mut keeping = tokio::spawn(house::keep(self.clone(), stop.clone()));
-        let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone()).run());
+        let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone(), declared).run());
         info!(consumer = consumer.name(), "recording");
         tokio::select! {
             () = shutdown => {}

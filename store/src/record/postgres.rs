@@ -1,7 +1,10 @@
 //! A batch into Postgres: COPY into a staging table, then two statements over it.
 
+mod weeks;
+
 use std::collections::HashSet;
 
+use chrono::Utc;
 use futures::pin_mut;
 use tokio_postgres::{
     Transaction,
@@ -10,6 +13,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::weeks::Weeks;
 use super::rows::Row;
 use crate::{
     Error,
@@ -19,14 +23,17 @@ use crate::{
 
 const STAGE: &str = include_str!("postgres/stage.sql");
 const COPY: &str = include_str!("postgres/copy.sql");
+const ALIGN: &str = include_str!("postgres/align.sql");
 const ATTEMPTS: &str = include_str!("postgres/attempts.sql");
 const FRESH: &str = include_str!("postgres/fresh.sql");
 const JOBS: &str = include_str!("postgres/jobs.sql");
 const TAGS: &str = include_str!("postgres/tags.sql");
+const FIELDS: &str = include_str!("postgres/fields.sql");
+const MOVE_FIELDS: &str = include_str!("postgres/move_fields.sql");
 const LATE: &str = include_str!("postgres/late.sql");
 
 /// The columns of the staging table in order.
-const COLUMNS: [Type; 27] = [
+const COLUMNS: [Type; 28] = [
     Type::UUID,
     Type::TEXT,
     Type::TEXT,
@@ -54,14 +61,20 @@ const COLUMNS: [Type; 27] = [
     Type::TEXT,
     Type::UUID,
     Type::BOOL,
+    Type::TEXT,
 ];
 
 /// Writes all rows or none, in one transaction.
 pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error> {
     let mut client = database.raw().await?;
+    let enqueued = rows.iter().map(|row| row.enqueued_at);
+    database.weeks().prepare(&mut client, enqueued, Utc::now()).await?;
     let transaction = client.transaction().await?;
     transaction.batch_execute(STAGE).await?;
     copy(&transaction, rows).await?;
+    if rows.iter().any(|row| row.id.get_version_num() != 7) {
+        transaction.execute(ALIGN, &[]).await?;
+    }
     let inserted = transaction.execute(ATTEMPTS, &[]).await?;
     let deltas = if inserted == rows.len() as u64 {
         deltas(rows.iter().map(Row::counted))
@@ -74,8 +87,14 @@ pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error
     if changed < heads as u64 {
         transaction.execute(LATE, &[]).await?;
     }
-    if rows.iter().any(|row| row.head && row.tags.is_some()) {
+    if rows.iter().any(Row::may_move_tags) {
         transaction.execute(TAGS, &[]).await?;
+    }
+    if rows.iter().any(|row| row.fields.is_some()) {
+        transaction.execute(FIELDS, &[]).await?;
+    }
+    if rows.iter().any(Row::may_move_fields) {
+        transaction.execute(MOVE_FIELDS, &[]).await?;
     }
     add_to_postgres(&transaction, &deltas).await?;
     transaction.commit().await?;
@@ -121,6 +140,7 @@ async fn copy(transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), tokio_p
             &row.progress,
             &row.revived_from,
             &row.head,
+            &row.fields,
         ];
         writer.as_mut().write(&values).await?;
     }

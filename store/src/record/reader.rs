@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{IN_HAND, Recorder, consumer::Consumer, trouble::Trouble};
+use super::{IN_HAND, Recorder, consumer::Consumer, searchable::Declared, trouble::Trouble};
 use crate::Error;
 
 /// Longest blocking read; stop is looked at between reads.
@@ -47,6 +47,7 @@ pub(super) struct Reader {
     in_hand: Arc<Semaphore>,
     batches: mpsc::Sender<Batch>,
     stop: CancellationToken,
+    declared: Declared,
     /// The stream and the name of each queue.
     streams: Vec<(String, Arc<str>)>,
     registered: Option<Instant>,
@@ -61,6 +62,7 @@ impl Reader {
         consumer: Consumer,
         batches: mpsc::Sender<Batch>,
         stop: CancellationToken,
+        declared: Declared,
     ) -> Self {
         Self {
             recorder,
@@ -68,6 +70,7 @@ impl Reader {
             in_hand: Arc::new(Semaphore::new(IN_HAND)),
             batches,
             stop,
+            declared,
             streams: Vec::new(),
             registered: None,
             touched: Instant::now(),
@@ -193,6 +196,7 @@ impl Reader {
         let queues: Vec<Arc<str>> = self.recorder.known_queues().await?.into_iter().map(Arc::from).collect();
         for queue in &queues {
             self.recorder.client.record(queue).await?;
+            self.declared.refresh(&self.recorder.client, queue).await?;
         }
         let stream = |queue: &Arc<str>| (self.recorder.client.keys(queue).done(), queue.clone());
         self.streams = queues.iter().map(stream).collect();

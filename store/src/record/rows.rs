@@ -44,6 +44,8 @@ pub(super) struct Row {
     pub(super) progress: Option<String>,
     /// The dead job whose next life it is.
     pub(super) revived_from: Option<Uuid>,
+    /// The payload's searchable fields, a JSON object of their texts; only of heads.
+    pub(super) fields: Option<String>,
     /// Whether it speaks for its job.
     pub(super) head: bool,
     /// Which stream entry it came in.
@@ -80,6 +82,7 @@ impl Row {
             log: outcome.log.map(fit::text),
             progress: outcome.progress.map(fit::progress),
             revived_from: outcome.of,
+            fields: None,
             head: false,
             entry: entry.clone(),
         }
@@ -101,6 +104,16 @@ impl Row {
     pub(super) fn trace_id(&self) -> Option<&str> {
         let id = self.traceparent.as_deref()?.split('-').nth(1)?;
         (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
+    }
+
+    /// Whether tags may have to follow it: its own, or those that an earlier run gave.
+    pub(super) fn may_move_tags(&self) -> bool {
+        self.head && (self.tags.is_some() || self.run > 1)
+    }
+
+    /// Whether fields that an earlier run's payload had may have to follow it.
+    pub(super) fn may_move_fields(&self) -> bool {
+        self.head && self.fields.is_none() && self.run > 1
     }
 
     /// Whether this says more of the job than `other`: an end before no end, the first end before later ones (a terminal

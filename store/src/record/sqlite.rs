@@ -24,6 +24,8 @@ use crate::{
 const ATTEMPTS: &str = include_str!("sqlite/attempts.sql");
 const JOBS: &str = include_str!("sqlite/jobs.sql");
 const TAGS: &str = include_str!("sqlite/tags.sql");
+const FIELDS: &str = include_str!("sqlite/fields.sql");
+const MOVE_FIELDS: &str = include_str!("sqlite/move_fields.sql");
 const LATE: &str = include_str!("sqlite/late.sql");
 
 /// Rows per statement. Full statements have one text, so that SQLite prepares it once per connection.
@@ -66,9 +68,22 @@ fn insert(conn: &mut SqliteConnection, rows: &[Row], at_once: usize) -> QueryRes
             chunk.iter().try_for_each(|row| late(conn, row))?;
         }
     }
-    let tagged: Vec<&Row> = heads.into_iter().filter(|row| row.tags.is_some()).collect();
-    for chunk in tagged.chunks(ROWS) {
-        Insert { sql: TAGS, rows: chunk, bind: tags }.execute(conn)?;
+    insert_some(conn, &heads, TAGS, Row::may_move_tags, id)?;
+    insert_some(conn, &heads, FIELDS, |row| row.fields.is_some(), fields)?;
+    insert_some(conn, &heads, MOVE_FIELDS, Row::may_move_fields, id)
+}
+
+/// Runs a statement over those of the heads that it concerns.
+fn insert_some(
+    conn: &mut SqliteConnection,
+    heads: &[&Row],
+    sql: &'static str,
+    concerns: impl Fn(&Row) -> bool,
+    bind: Bind,
+) -> QueryResult<()> {
+    let concerned: Vec<&Row> = heads.iter().copied().filter(|row| concerns(row)).collect();
+    for chunk in concerned.chunks(ROWS) {
+        Insert { sql, rows: chunk, bind }.execute(conn)?;
     }
     Ok(())
 }
@@ -86,12 +101,15 @@ fn late(conn: &mut SqliteConnection, row: &Row) -> QueryResult<()> {
     Ok(())
 }
 
+/// Adds the values of a row.
+type Bind = for<'a, 'b> fn(&'b Row, &mut Values<'a, 'b>) -> QueryResult<()>;
+
 /// An INSERT whose `{rows}` are as many rows as there are. A query of its own, since Diesel neither caches its own batch
 /// inserts nor joins them with ON CONFLICT on SQLite.
 struct Insert<'r> {
     sql: &'static str,
     rows: &'r [&'r Row],
-    bind: for<'a, 'b> fn(&'b Row, &mut Values<'a, 'b>) -> QueryResult<()>,
+    bind: Bind,
 }
 
 impl QueryFragment<Backend> for Insert<'_> {
@@ -149,9 +167,13 @@ fn attempt<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
     values.add::<Nullable<Text>, _>(&row.progress)
 }
 
-fn tags<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
+fn id<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
+    values.add::<DbUuid, _>(&row.id)
+}
+
+fn fields<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
     values.add::<DbUuid, _>(&row.id)?;
-    values.add::<Nullable<Text>, _>(&row.tags)
+    values.add::<Nullable<Text>, _>(&row.fields)
 }
 
 fn job<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {

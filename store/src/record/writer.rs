@@ -11,6 +11,7 @@ use super::{
     reader::{Batch, Pack},
     rejected::{self, Rejected},
     rows::{self, Row},
+    searchable::Declared,
     trouble::Trouble,
     write::write,
 };
@@ -20,11 +21,12 @@ pub(super) struct Writer {
     consumer: Consumer,
     store: Store,
     progress: Arc<Progress>,
+    declared: Declared,
 }
 
 impl Writer {
-    pub(super) fn new(consumer: Consumer, store: Store, progress: Arc<Progress>) -> Self {
-        Self { consumer, store, progress }
+    pub(super) fn new(consumer: Consumer, store: Store, progress: Arc<Progress>, declared: Declared) -> Self {
+        Self { consumer, store, progress, declared }
     }
 
     /// Writes until the reader ends the line. May be aborted anywhere: what is not acknowledged is delivered again, and
@@ -33,13 +35,18 @@ impl Writer {
         let mut sql = Trouble::new("writing the history");
         let mut redis = Trouble::new("acknowledging outcomes");
         while let Some(batch) = line.recv().await {
-            self.record(&batch.packs, &mut sql).await;
+            let (mut rows, unreadable) = decode(&batch.packs);
+            // Sets the same fields however often it is tried.
+            while let Err(error) = self.declared.fill(self.consumer.client(), &mut rows).await {
+                tokio::time::sleep(redis.failed(&error)).await;
+            }
+            redis.worked();
+            self.record(&batch.packs, rows, unreadable, &mut sql).await;
             self.acknowledge(&batch.packs, &mut redis).await;
         }
     }
 
-    async fn record(&self, packs: &[Pack], trouble: &mut Trouble) {
-        let (rows, unreadable) = decode(packs);
+    async fn record(&self, packs: &[Pack], rows: Vec<Row>, unreadable: Vec<Rejected>, trouble: &mut Trouble) {
         let count = rows.len();
         let (rows, started): (Arc<[Row]>, _) = (rows.into(), Instant::now());
         let written = until_it_works(trouble, || async {

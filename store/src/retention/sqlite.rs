@@ -8,7 +8,8 @@ use crate::{Error, conn::to_its_end, sqlite::Sqlite};
 
 const DUE: &str = include_str!("sqlite/due.sql");
 /// In this order: tags are found by their job's row.
-const DELETE: [&str; 2] = [include_str!("sqlite/attempts.sql"), include_str!("sqlite/tags.sql")];
+const DELETE: [&str; 3] =
+    [include_str!("sqlite/attempts.sql"), include_str!("sqlite/tags.sql"), include_str!("sqlite/fields.sql")];
 const JOBS: &str = include_str!("sqlite/jobs.sql");
 
 #[derive(QueryableByName)]

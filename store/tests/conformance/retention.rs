@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     database::{on_both, sql},
     packs::{Queue, Recording, outcome, until},
+    plans::{reads, with_rows},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -303,5 +304,8 @@ async fn on_postgres_too_deleting_looks_rows_up() {
     ];
     let plan = client.query_typed(&explain, &typed).await.expect("a plan");
     let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
-    assert!(!plan.iter().any(|step| step.contains("Seq Scan on millstream_")), "{}", plan.join("\n"));
+    // Of a partition without rows it may read what there is.
+    let tables = with_rows(&store).await;
+    let through = plan.iter().filter(|step| step.contains("Seq Scan")).any(|step| reads(step, &tables).is_some());
+    assert!(!through, "{}", plan.join("\n"));
 }

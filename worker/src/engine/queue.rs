@@ -98,6 +98,11 @@ impl Queue {
         if let Err(error) = redis::cmd("SADD").arg(registry).arg(&self.name).exec_async(&mut conn).await {
             events::lease_unlisted(&self.name, &error.to_string());
         }
+        for (kind, fields) in process.handlers.searchable(&self.name) {
+            if let Err(error) = process.client.declare_searchable(&self.name, kind, fields).await {
+                events::lease_undeclared(&self.name, kind, &error.to_string());
+            }
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ SELECT
     tags::jsonb, trace_id, progress::jsonb, revived_from
 FROM millstream_staged
 WHERE head
-ON CONFLICT (id) DO UPDATE SET
+ON CONFLICT (id, enqueued_at) DO UPDATE SET
     queue = excluded.queue,
     kind = excluded.kind,
     version = excluded.version,

@@ -7,7 +7,7 @@ UPDATE millstream_jobs AS old SET
     tags = coalesce(old.tags, staged.tags::jsonb),
     trace_id = coalesce(old.trace_id, staged.trace_id)
 FROM millstream_staged AS staged
-WHERE staged.head AND old.id = staged.id AND (
+WHERE staged.head AND old.id = staged.id AND old.enqueued_at = staged.enqueued_at AND (
     staged.first_started_at < coalesce(old.first_started_at, 'infinity')
     OR (num_nonnulls(staged.payload, staged.payload_raw) > 0 AND num_nonnulls(old.payload, old.payload_raw) = 0)
     OR (staged.tags IS NOT NULL AND old.tags IS NULL)

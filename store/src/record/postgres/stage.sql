@@ -4,5 +4,5 @@ CREATE TEMPORARY TABLE IF NOT EXISTS millstream_staged (
     crash bigint, enqueued_at timestamptz, first_started_at timestamptz, started_at timestamptz, finished_at timestamptz,
     next_at timestamptz, worker text, error text, content_type text, payload text, payload_raw bytea, result text,
     result_raw bytea, tags text, trace_id text, log text, progress text, revived_from uuid,
-    head boolean
+    head boolean, fields text
 ) ON COMMIT DELETE ROWS

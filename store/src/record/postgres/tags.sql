@@ -1,6 +1,8 @@
--- One row per tag of a job, however often its outcomes are delivered.
-INSERT INTO millstream_job_tags (tag, job_id)
-SELECT tags.tag, staged.id
-FROM millstream_staged AS staged, jsonb_array_elements_text(staged.tags::jsonb) AS tags (tag)
-WHERE staged.head
-ON CONFLICT (tag, job_id) DO NOTHING
+-- One row per tag of a job, at the time that the job's row shows now: what came before may have given the tags.
+INSERT INTO millstream_job_tags AS old (tag, job_id, finished_at)
+SELECT DISTINCT tags.tag, jobs.id, jobs.finished_at
+FROM millstream_staged AS staged
+JOIN millstream_jobs AS jobs ON jobs.id = staged.id AND jobs.enqueued_at = staged.enqueued_at,
+    jsonb_array_elements_text(jobs.tags) AS tags (tag)
+WHERE staged.head AND (staged.tags IS NOT NULL OR staged.run > 1) AND jobs.tags IS NOT NULL
+ON CONFLICT (tag, job_id) DO UPDATE SET finished_at = excluded.finished_at WHERE old.finished_at <> excluded.finished_at

@@ -2,7 +2,7 @@
 -- one statement at most. What was changed since it was seen stays.
 -- $1 ids, $2 when each ended, $3 when each was enqueued, $4 the state of all
 WITH due AS (
-    SELECT jobs.id, jobs.tags
+    SELECT jobs.id, jobs.enqueued_at, jobs.tags
     FROM unnest($1, $2, $3) AS seen (id, finished_at, enqueued_at)
     JOIN millstream_jobs AS jobs
         ON jobs.id = seen.id AND jobs.enqueued_at = seen.enqueued_at AND jobs.finished_at = seen.finished_at
@@ -14,5 +14,7 @@ WITH due AS (
     DELETE FROM millstream_job_tags AS tags
     USING due, jsonb_array_elements_text(due.tags) AS named (tag)
     WHERE tags.tag = named.tag AND tags.job_id = due.id
+), fields AS (
+    DELETE FROM millstream_job_fields AS fields USING due WHERE fields.job_id = due.id
 )
-DELETE FROM millstream_jobs AS jobs USING due WHERE jobs.id = due.id
+DELETE FROM millstream_jobs AS jobs USING due WHERE jobs.id = due.id AND jobs.enqueued_at = due.enqueued_at

@@ -1,0 +1,12 @@
+DROP TABLE millstream_job_fields;
+DROP INDEX millstream_job_tags_by_time;
+ALTER TABLE millstream_job_tags DROP COLUMN finished_at;
+DROP TRIGGER millstream_error_inserted;
+DROP TRIGGER millstream_error_updated;
+DROP TRIGGER millstream_error_deleted;
+DROP TABLE millstream_error_text;
+DROP TABLE millstream_job_errors;
+DROP INDEX millstream_jobs_by_error;
+DROP INDEX millstream_jobs_by_worker;
+DROP INDEX millstream_jobs_revived_from;
+CREATE INDEX millstream_jobs_revived_from ON millstream_jobs (revived_from) WHERE revived_from IS NOT NULL;
