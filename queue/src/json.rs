@@ -12,7 +12,7 @@ const DEEPEST: usize = 127;
 
 /// Encodes a payload; one that could not be read back, nested too deeply or with a number that is none, is an error here
 /// rather than in a worker.
-pub(crate) fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+pub fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let (mut json, mut has_null) = (Vec::with_capacity(128), false);
     payload.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Compact { has_null: &mut has_null }))?;
     if has_null {

@@ -76,6 +76,8 @@ pub use event::{
 pub use filter::Filter;
 pub use id::derived_id;
 pub use job::{History, Job, Priority};
+#[doc(hidden)]
+pub use json::to_vec as to_json;
 pub use keys::Lane;
 pub use options::Options;
 pub use outbox::{Deferred, DeferredEvent, Keep, Message, MessageOptions, Relayed, Target};

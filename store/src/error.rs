@@ -185,6 +185,59 @@ pub enum Error {
         /// One sentence each.
         problems: String,
     },
+    /// A name, a value, a time or a token of the app state can't be taken; nothing was written.
+    #[error("{what}: {reason}")]
+    State {
+        /// What was wrong: `scope`, `key`, `value`, `expiry`, `resource`, `token`.
+        what: &'static str,
+        /// Why, and what would be right.
+        reason: String,
+    },
+    /// A value of the app state is not at the version that the write asked for; nothing was written.
+    #[error(
+        "{key} in {scope} is {}, not {}: read it again and repeat the change",
+        at(*current), at(*wanted)
+    )]
+    StateConflict {
+        /// The scope.
+        scope: String,
+        /// The key.
+        key: String,
+        /// The version that was asked for; none where there was to be no value.
+        wanted: Option<i64>,
+        /// The version it has; none where there is no value.
+        current: Option<i64>,
+    },
+    /// A value of the app state could not be read as the type asked for.
+    #[error("{key} in {scope} can't be read as {name}: {reason}")]
+    StateDecode {
+        /// The scope.
+        scope: String,
+        /// The key.
+        key: String,
+        /// The expected type.
+        name: &'static str,
+        /// serde's reason, with the place.
+        reason: String,
+    },
+    /// Changes of this scope may have been missed.
+    #[error("{scope} was not read for {:.0} s, and deletions may be forgotten by now: watch it anew", away.as_secs_f64())]
+    WatchLost {
+        /// The scope.
+        scope: String,
+        /// How long nothing was read.
+        away: Duration,
+    },
+    /// The writer has lost its lock: a newer holder has written since. Nothing was written.
+    #[error("{resource} was written under token {newest}, so a writer with token {token} is refused: its lock is lost")]
+    Fenced {
+        /// What the tokens guard.
+        resource: String,
+        /// The writer's token.
+        token: u64,
+        /// The newest one seen.
+        newest: u64,
+    },
     /// The database refused or failed a statement.
     #[error("database: {0}")]
     Query(#[from] diesel::result::Error),
@@ -197,6 +250,10 @@ pub enum Error {
     /// The Redis side of the recorder failed.
     #[error(transparent)]
     Queue(#[from] millstream_queue::Error),
+}
+
+fn at(version: Option<i64>) -> String {
+    version.map_or_else(|| "absent".to_owned(), |version| format!("at version {version}"))
 }
 
 /// An error with all its causes in one line; tokio-postgres names only the outermost by itself.

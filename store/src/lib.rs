@@ -121,6 +121,7 @@ mod retention;
 mod schema;
 pub mod sql_types;
 mod sqlite;
+mod state;
 mod statistics;
 mod store;
 mod tls;
@@ -148,6 +149,7 @@ pub use record::{
 pub use retention::{Pruned, Retention};
 pub use schema::millstream_outbox;
 pub use sql_types::{Id, Json, Time};
+pub use state::{Change, Delete, Entry, ListState, Put, State, StatePage, Version, Versions, Watch};
 pub use statistics::{Bucket, Sketch, Statistics};
 pub use store::{Health, Store};
 

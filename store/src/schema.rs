@@ -144,3 +144,41 @@ diesel::table! {
         folded -> Bool,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::DbTime;
+
+    millstream_state (scope, key) {
+        scope -> Text,
+        key -> Text,
+        version -> BigInt,
+        value -> Nullable<Text>,
+        expires_at -> Nullable<DbTime>,
+        updated_at -> DbTime,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::DbTime;
+
+    millstream_state_history (scope, key, version) {
+        scope -> Text,
+        key -> Text,
+        version -> BigInt,
+        value -> Nullable<Text>,
+        written_at -> DbTime,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::DbTime;
+
+    millstream_fences (resource) {
+        resource -> Text,
+        token -> BigInt,
+        updated_at -> DbTime,
+    }
+}

@@ -62,7 +62,7 @@ impl Conn {
     }
 
     /// Opens a transaction. SQLite's begins with the lock for writing: one that reads first would fail with "locked".
-    pub(super) async fn open(&mut self, isolation: Isolation) -> QueryResult<()> {
+    pub(crate) async fn open(&mut self, isolation: Isolation) -> QueryResult<()> {
         match self.any() {
             AnyConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, isolation.begin()).await,
             AnyConn::Sqlite(conn) => {
@@ -76,7 +76,7 @@ impl Conn {
     }
 
     /// 0 outside of a transaction, 1 in it, more in savepoints; 0 too where the connection is lost.
-    pub(super) fn depth(&mut self) -> u32 {
+    pub(crate) fn depth(&mut self) -> u32 {
         let depth = match self.any() {
             AnyConn::Postgres(conn) => depth(conn),
             AnyConn::Sqlite(conn) => depth(conn),
@@ -93,7 +93,7 @@ impl Conn {
     }
 
     /// Commits the transaction, or releases the innermost savepoint.
-    pub(super) async fn keep(&mut self) -> QueryResult<()> {
+    pub(crate) async fn keep(&mut self) -> QueryResult<()> {
         match self.any() {
             AnyConn::Postgres(conn) => commit(conn).await,
             AnyConn::Sqlite(conn) => commit(conn).await,
@@ -101,7 +101,7 @@ impl Conn {
     }
 
     /// Rolls back the transaction, or to the innermost savepoint.
-    pub(super) async fn undo(&mut self) -> QueryResult<()> {
+    pub(crate) async fn undo(&mut self) -> QueryResult<()> {
         match self.any() {
             AnyConn::Postgres(conn) => abandon(conn).await,
             AnyConn::Sqlite(conn) => abandon(conn).await,

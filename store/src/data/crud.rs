@@ -5,7 +5,7 @@ use std::{future::Future, panic::Location};
 use futures::{Stream, stream};
 
 use super::{Conn, List, ListPage, Model, QueryFuture, Summary, Tx};
-use crate::{Error, Store, Time, conn::to_its_end};
+use crate::{Error, State, Store, Time, conn::to_its_end};
 
 /// Tries of an upsert whose row comes and goes meanwhile.
 const TRIES: u32 = 10;
@@ -51,6 +51,14 @@ pub trait Data: Sync + sealed::Sealed {
         work: impl for<'c> FnOnce(&'c mut Conn) -> QueryFuture<'c, T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>> + Send {
         self.run(true, Location::caller(), work)
+    }
+
+    /// The app state of one scope: typed values by key.
+    fn state(&self, scope: impl Into<String>) -> State<'_, Self>
+    where
+        Self: Sized,
+    {
+        State::new(self, scope.into())
     }
 
     /// Inserts a row, as version 1 with its times set, and returns it so.

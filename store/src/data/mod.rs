@@ -13,6 +13,7 @@ mod value;
 
 #[doc(hidden)]
 pub use self::conn::{AnyConn, abandon, begin, commit, work};
+pub(crate) use self::retry::{TRIES, is_conflict, pause};
 pub use self::{
     conn::{Conn, QueryFuture, SqliteConn},
     crud::Data,

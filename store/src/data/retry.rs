@@ -7,10 +7,10 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use crate::Error;
 
 /// Tries of a transaction, the first included.
-pub(super) const TRIES: u32 = 20;
+pub(crate) const TRIES: u32 = 20;
 
 /// Whether another transaction was in the way: nothing is wrong with this one.
-pub(super) fn is_conflict(error: &Error) -> bool {
+pub(crate) fn is_conflict(error: &Error) -> bool {
     match error {
         Error::Query(Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
         // Diesel keeps no code for these: Postgres' words for 40P01, SQLite's for BUSY and LOCKED.
@@ -24,7 +24,7 @@ pub(super) fn is_conflict(error: &Error) -> bool {
 }
 
 /// How long to wait before try number `next`, from 2: doubling from 5 ms to 100 ms, of which half to all.
-pub(super) fn pause(next: u32) -> Duration {
+pub(crate) fn pause(next: u32) -> Duration {
     let longest = 5u64.saturating_mul(1 << next.saturating_sub(2).min(7)).min(100);
     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
     Duration::from_micros(longest * 500 + longest * 500 * jitter / 255)

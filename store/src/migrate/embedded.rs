@@ -8,10 +8,8 @@ macro_rules! migrations {
     };
 }
 
-const POSTGRES: &[Embedded] =
-    migrations!("postgres": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox");
-const SQLITE: &[Embedded] =
-    migrations!("sqlite": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox");
+const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state");
+const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state");
 
 /// Millstream's own.
 pub(super) const MILLSTREAM: Migrations = Migrations::new("millstream", POSTGRES, SQLITE);
