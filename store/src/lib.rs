@@ -116,6 +116,7 @@ mod pool;
 mod postgres;
 mod prometheus;
 mod raw;
+mod reconcile;
 mod record;
 mod retention;
 mod schema;
@@ -142,6 +143,7 @@ pub use migrate::{EmbeddedMigration, Migration, MigrationState, Migrations, Migr
 pub use outbox::{InTransaction, Outbox, OutboxRow, OutboxStatus, Relay};
 pub use pool::{Histogram, Lease, Metrics, PoolHealth, PoolMetrics};
 pub use raw::RawPostgres;
+pub use reconcile::{Finding, Report, Trouble};
 pub use record::{
     Recorder, RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport, RejectedOutcomes, RejectedPage,
     RejectedRecord,

@@ -182,3 +182,32 @@ diesel::table! {
         updated_at -> DbTime,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::DbTime;
+
+    millstream_watermarks (queue) {
+        queue -> Text,
+        version -> BigInt,
+        server -> Text,
+        streams -> Text,
+        first_at -> DbTime,
+        taken_at -> DbTime,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::sql_types::{DbTime, DbUuid};
+
+    millstream_losses (id) {
+        id -> DbUuid,
+        queue -> Text,
+        what -> Text,
+        entries -> BigInt,
+        since -> DbTime,
+        found_at -> DbTime,
+        cause -> Text,
+    }
+}

@@ -16,6 +16,7 @@ mod packs;
 mod pages;
 mod plans;
 mod pools;
+mod reconcile;
 mod recording;
 mod relaying;
 mod reports;

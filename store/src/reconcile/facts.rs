@@ -1,0 +1,125 @@
+//! What Redis says of one queue.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use millstream_queue::{
+    Client, ServerFacts,
+    keys::{Lane, RECORDER},
+};
+use redis::{FromRedisValue, RedisError, Value, streams::StreamInfoConsumersReply};
+
+use super::{Finding, Trouble};
+use crate::Error;
+
+/// A recorder that has read within this time lives.
+const SILENCE: Duration = Duration::from_secs(15);
+/// The field of `control` that holds the number of the watermark.
+pub(super) const MARK: &str = "sql:mark";
+
+/// How far a stream has come: entries ever added, and the id of the last.
+pub(super) type Come = (i64, (u64, u64));
+
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) queue: String,
+    /// The server's run id.
+    pub(super) server: String,
+    /// The lanes and `done`, by name; a stream that is not there has come nowhere.
+    pub(super) streams: BTreeMap<String, Come>,
+    pub(super) recorded: bool,
+    /// The number of the newest watermark that Redis knows.
+    pub(super) mark: Option<i64>,
+    /// Outcomes that wait as they are counted, and packs that are there, at the same moment.
+    pub(super) outcomes: i64,
+    packs: i64,
+    dropped: i64,
+    recorders: usize,
+}
+
+impl Facts {
+    pub(super) async fn ask(client: &Client, queue: &str) -> Result<Self, Error> {
+        let keys = client.keys(queue);
+        let mut conn = client.connection().await?;
+        let server = ServerFacts::ask(&mut conn).await?.run_id;
+        let mut streams = BTreeMap::new();
+        let lanes = Lane::ALL.map(|lane| (lane.to_string(), keys.ready(lane)));
+        for (name, key) in lanes.into_iter().chain([("done".to_owned(), keys.done())]) {
+            let info: Result<Value, RedisError> =
+                redis::cmd("XINFO").arg("STREAM").arg(key).query_async(&mut conn).await;
+            let come = match info {
+                Ok(info) => come(info)?,
+                Err(error) if error.code() == Some("ERR") => (0, (0, 0)), // no such key
+                Err(error) => return Err(millstream_queue::Error::from(error).into()),
+            };
+            streams.insert(name, come);
+        }
+        type Control = (Option<String>, Option<i64>, Option<i64>, Option<i64>);
+        let fields = ["record", MARK, "done:outcomes", "done:dropped"];
+        let asked: Result<(Control, i64), RedisError> = redis::pipe()
+            .atomic()
+            .cmd("HMGET")
+            .arg(keys.control())
+            .arg(&fields)
+            .cmd("XLEN")
+            .arg(keys.done())
+            .query_async(&mut conn)
+            .await;
+        let ((record, mark, outcomes, dropped), packs) = asked.map_err(millstream_queue::Error::from)?;
+        let group: Result<StreamInfoConsumersReply, RedisError> =
+            redis::cmd("XINFO").arg("CONSUMERS").arg(keys.done()).arg(RECORDER).query_async(&mut conn).await;
+        let lives = |idle: usize| idle as u128 <= SILENCE.as_millis();
+        let recorders = group.map_or(0, |group| group.consumers.iter().filter(|one| lives(one.idle)).count());
+        Ok(Self {
+            queue: queue.to_owned(),
+            server,
+            streams,
+            recorded: record.is_some(),
+            mark,
+            outcomes: outcomes.unwrap_or(0),
+            packs,
+            dropped: dropped.unwrap_or(0),
+            recorders,
+        })
+    }
+
+    pub(super) fn judge(&self, findings: &mut Vec<Finding>) {
+        let Self { queue, outcomes, packs, dropped, recorders, .. } = self;
+        let count = outcomes.unsigned_abs();
+        if *outcomes > 0 && *packs == 0 {
+            let found = format!("{outcomes} outcomes were counted as waiting, and `done` is empty");
+            findings.push(Finding::new(Trouble::OutcomesGone, queue, count, found));
+        } else if *outcomes > 0 && *recorders == 0 {
+            let found = format!("{outcomes} outcomes wait for SQL");
+            findings.push(Finding::new(Trouble::NotRecorded, queue, count, found));
+        }
+        if *dropped > 0 {
+            let found = format!("{dropped} outcomes were dropped at their limit");
+            findings.push(Finding::new(Trouble::Dropped, queue, dropped.unsigned_abs(), found));
+        }
+    }
+}
+
+/// The two numbers in the answer of XINFO STREAM.
+fn come(info: Value) -> Result<Come, Error> {
+    let mut fields = info.into_map_iter().map_err(|_| wrong("XINFO STREAM"))?;
+    let (mut added, mut last) = (0, (0, 0));
+    for (name, value) in &mut fields {
+        let name = String::from_redis_value(name).unwrap_or_default();
+        match name.as_str() {
+            "entries-added" => added = i64::from_redis_value(value).map_err(|_| wrong("entries-added"))?,
+            "last-generated-id" => {
+                let id = String::from_redis_value(value).map_err(|_| wrong("last-generated-id"))?;
+                let (time, sequence) = id.split_once('-').ok_or_else(|| wrong("last-generated-id"))?;
+                last = (time.parse().unwrap_or(0), sequence.parse().unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    Ok((added, last))
+}
+
+fn wrong(what: &'static str) -> Error {
+    let error =
+        RedisError::from((redis::ErrorKind::UnexpectedReturnType, "no answer of a Redis stream", what.to_owned()));
+    millstream_queue::Error::from(error).into()
+}

@@ -1,0 +1,153 @@
+//! What is reported, with its likely cause and the remedy.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::Time;
+
+/// What does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Redis has lost entries that it had: jobs, moves of jobs or outcomes.
+    RedisLost,
+    /// SQL has lost what it had: it is older than Redis knows it.
+    SqlLost,
+    /// Outcomes wait in Redis, and no recorder lives.
+    NotRecorded,
+    /// Outcomes were dropped at their limit.
+    Dropped,
+    /// Outcomes were counted in Redis that are not there any more.
+    OutcomesGone,
+    /// The recorder has set outcomes aside.
+    Rejected,
+    /// A job is dead in Redis, and SQL doesn't know it.
+    DeadNotInSql,
+    /// A job waits for its next run in SQL, and Redis doesn't have it.
+    WaitingNotInRedis,
+}
+
+/// One mismatch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What does not fit.
+    pub trouble: Trouble,
+    /// The queue; none where it is not one's.
+    pub queue: Option<String>,
+    /// How many: entries, outcomes or jobs; at least.
+    pub count: u64,
+    /// Some of the jobs, at most 10, where they are known.
+    pub ids: Vec<Uuid>,
+    /// What was found, in words.
+    pub found: String,
+    /// The likely cause.
+    pub cause: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// What [`Store::reconcile`](crate::Store::reconcile) has found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many queues are or were known.
+    pub queues: usize,
+    /// The mismatches; none where all fits.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether all fits.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        write!(f, "{} queues compared, {} mismatches", self.queues, self.findings.len())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(queue) = &self.queue {
+            write!(f, "queue {queue}: ")?;
+        }
+        write!(f, "{}; likely cause: {}; {}", self.found, self.cause, self.remedy)?;
+        for (at, id) in self.ids.iter().enumerate() {
+            write!(f, "{}{id}", if at == 0 { "; such as " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Finding {
+    pub(super) fn new(trouble: Trouble, queue: &str, count: u64, found: String) -> Self {
+        let (cause, remedy) = trouble.explained();
+        let queue = Some(queue.to_owned());
+        Self { trouble, queue, count, ids: Vec::new(), found, cause: cause.to_owned(), remedy }
+    }
+
+    pub(super) fn with_ids(mut self, ids: impl IntoIterator<Item = Uuid>) -> Self {
+        self.ids = ids.into_iter().take(10).collect();
+        self
+    }
+
+    pub(super) fn loss(queue: String, what: &str, entries: i64, since: Time, cause: String) -> Self {
+        let (trouble, found) = match what {
+            "sql" => (Trouble::SqlLost, format!("SQL lost what was recorded after {since}")),
+            "done" => (Trouble::RedisLost, format!("Redis lost at least {entries} packs of outcomes after {since}")),
+            lane => {
+                let lost = format!("Redis lost at least {entries} acknowledged entries of {lane} after {since}");
+                (Trouble::RedisLost, lost)
+            }
+        };
+        Self { cause, ..Self::new(trouble, &queue, entries.unsigned_abs(), found) }
+    }
+
+    pub(super) fn rejected(count: u64) -> Self {
+        let found = format!("the recorder has set {count} packs or outcomes aside");
+        Self { queue: None, ..Self::new(Trouble::Rejected, "", count, found) }
+    }
+}
+
+impl Trouble {
+    fn explained(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RedisLost => {
+                ("Redis went back", "push again what is missing, turn on appendonly, then Store::accept_losses")
+            }
+            Self::SqlLost => (
+                "the database was restored from an older backup, or another one took its place",
+                "restore a newer backup if there is one, then Store::accept_losses",
+            ),
+            Self::NotRecorded => ("no recorder runs, or it can't reach Redis", "run a Recorder on this queue"),
+            Self::Dropped => (
+                "SQL or the recorder was away for longer than the limit allowed",
+                "raise Client::limit_unrecorded or let it pause, then HDEL done:dropped in the queue's control",
+            ),
+            Self::OutcomesGone => (
+                "the stream `done` was deleted or trimmed by hand",
+                "their history is lost; HSET done:outcomes 0 in the queue's control",
+            ),
+            Self::Rejected => (
+                "a stranger's entry, or a value that the database refuses",
+                "SELECT queue, entry, reason FROM millstream_rejected tells why",
+            ),
+            Self::DeadNotInSql => (
+                "rows of the history were deleted, or the database was restored from an older backup",
+                "restore them from a backup; the dead letters in Redis are whole",
+            ),
+            Self::WaitingNotInRedis => (
+                "Redis lost the queue's `later` or was restored from an older snapshot",
+                "push them again from their payload in history",
+            ),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Reconciliation: does Redis still have what it had, and does SQL know what Redis says has ended?
+//!
+//! Streams count what was ever added to them, and never count down: the recorder keeps these counts in SQL every ten seconds,
+//! and Redis keeps the number of that row. Whichever of the two goes back is seen by the other.
+
+mod facts;
+mod finding;
+mod jobs;
+mod watermark;
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use millstream_queue::Client;
+
+pub use self::finding::{Finding, Report, Trouble};
+pub(crate) use self::watermark::keep_watermarks;
+use self::{facts::Facts, watermark::Watermark};
+use crate::{Data, Error, Id, Store, Time, query, schema::millstream_losses as l};
+
+/// What changed less than this ago may still be on its way.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(1);
+/// Between a suspicion and the second look.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// Most rows of losses that are reported.
+const LOSSES: i64 = 1000;
+
+impl Store {
+    /// Compares Redis with this database, for each queue that is or was recorded. Changes nothing but its own notes
+    /// of what it saw; jobs that run meanwhile are no mismatch.
+    ///
+    /// It costs, per queue, about ten commands and four statements, and reads at most 500 dead letters and 500 jobs that wait
+    /// for their next run, whatever the size of the history. Meant for every hour. A loss is seen where a recorder ran
+    /// before it; what Redis lost and had again before the next look, ten seconds later, is not.
+    ///
+    /// # Errors
+    /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Queue`], [`Error::Query`].
+    pub async fn reconcile(&self, client: &Client) -> Result<Report, Error> {
+        let mut findings = Vec::new();
+        let queues = watermark::queues(self, client).await?;
+        for queue in &queues {
+            let facts = Facts::ask(client, queue).await?;
+            if !facts.recorded && watermark::find(self, queue).await?.is_none() {
+                continue; // nobody wants its history
+            }
+            let seen: Option<Watermark> = watermark::step(self, client, queue).await?;
+            facts.judge(&mut findings);
+            jobs::check(self, client, &facts, seen.as_ref(), &mut findings).await?;
+        }
+        for (queue, what, entries, since, cause) in self.losses().await? {
+            findings.push(Finding::loss(queue, &what, entries, since, cause));
+        }
+        let rejected = self.count_rejected().await?;
+        if rejected > 0 {
+            findings.push(Finding::rejected(rejected));
+        }
+        Ok(Report { queues: queues.len(), findings })
+    }
+
+    /// Forgets the losses that [`Store::reconcile`] has reported, once they are dealt with. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Query`].
+    pub async fn accept_losses(&self) -> Result<u64, Error> {
+        let mut accepted = 0;
+        loop {
+            let gone = self.write(query!(|conn: Db| {
+                let ids: Vec<Id> = l::table.order(l::id).limit(LOSSES).select(l::id).load(conn).await?;
+                diesel::delete(l::table.filter(l::id.eq_any(ids))).execute(conn).await
+            }));
+            match gone.await? {
+                0 => return Ok(accepted),
+                gone => accepted += gone as u64,
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity, reason = "the columns of one query")]
+    async fn losses(&self) -> Result<Vec<(String, String, i64, Time, String)>, Error> {
+        self.read(query!(|conn: Db| {
+            let rows = l::table.order(l::id).limit(LOSSES).select((l::queue, l::what, l::entries, l::since, l::cause));
+            rows.load(conn).await
+        }))
+        .await
+    }
+}
