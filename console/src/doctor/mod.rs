@@ -10,14 +10,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use millstream_queue::names;
+use millstream_queue::{Client, names};
 
 use self::report::Report;
 
 /// Check Redis, the database and the queues; say what to change
 ///
 /// Prints one line per check: ok, warn, fail or skip, what was found and, where something should change, how. Exits with
-/// 1 where a check fails. Changes nothing: what it writes to Redis to try out the user's permissions it removes again.
+/// 1 where a check fails. Changes nothing but its notes of how far Redis has come: what it writes to Redis to try out the
+/// user's permissions it removes again.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// redis://user:password@host:port/db, rediss:// for TLS
@@ -48,7 +49,10 @@ impl Doctor {
             queues::check(&mut report, &mut conn, &self.namespace).await;
         }
         match &self.database_url {
-            Some(url) => sql::check(&mut report, url).await,
+            Some(url) => {
+                let redis = Client::builder(&self.redis_url).namespace(&self.namespace).await.ok();
+                sql::check(&mut report, url, redis).await;
+            }
             None => report.skip("database", "no --database-url and no DATABASE_URL: history is not checked"),
         }
         Ok(report.end())

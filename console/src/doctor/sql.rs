@@ -1,11 +1,12 @@
 //! Checks of the database.
 
-use millstream_store::{Error, Health, Store};
+use millstream_queue::Client;
+use millstream_store::{Error, Health, Store, Trouble};
 
 use super::report::Report;
 
 /// Checks reachability, durability, migrations and what the recorder had to set aside.
-pub(super) async fn check(report: &mut Report, url: &str) {
+pub(super) async fn check(report: &mut Report, url: &str, redis: Option<Client>) {
     let store = match Store::builder(url).pool_size(1).create_missing(false).await {
         Ok(store) => store,
         Err(error @ Error::Url { .. }) => {
@@ -22,6 +23,10 @@ pub(super) async fn check(report: &mut Report, url: &str) {
     }
     if migrations(report, &store).await {
         rejected(report, &store).await;
+        match redis {
+            Some(client) => reconcile(report, &store, &client).await,
+            None => report.skip("reconcile", "Redis doesn't answer, so it is not compared with SQL"),
+        }
     }
 }
 
@@ -57,6 +62,23 @@ async fn migrations(report: &mut Report, store: &Store) -> bool {
             report.fail("migrations", error, "let this user read millstream_migrations");
             false
         }
+    }
+}
+
+/// Whether Redis and SQL have what each other says they had.
+async fn reconcile(report: &mut Report, store: &Store, client: &Client) {
+    match store.reconcile(client).await {
+        Ok(found) if found.is_clean() => report.ok("reconcile", found),
+        Ok(found) => {
+            // What was set aside has a check of its own.
+            for finding in found.findings.iter().filter(|finding| finding.trouble != Trouble::Rejected) {
+                match finding.trouble {
+                    Trouble::NotRecorded => report.warn("reconcile", finding, ""),
+                    _ => report.fail("reconcile", finding, ""),
+                }
+            }
+        }
+        Err(error) => report.fail("reconcile", error, "let this user read and write Millstream's tables"),
     }
 }
 
