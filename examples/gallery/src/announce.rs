@@ -15,7 +15,7 @@ pub(crate) async fn photo(
     if progress.is_complete() {
         let sheet = ContactSheet { album, photos: progress.total };
         let key = sheet.key();
-        client.push(sheet).id(key).await?;
+        client.push(sheet).id(key).tags([album.to_string()]).await?;
     }
     let (facts, error) = match outcome {
         Outcome::Ready(facts) => (Some(facts), None),

@@ -8,27 +8,31 @@ use millstream_store::Store;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::{Albums, Outcome, ProcessPhoto, announce};
+use crate::{Album, Albums, Outcome, Photo, ProcessPhoto, add_photos, announce};
 
-/// Pushes the jobs of photos for which a push was never confirmed, and returns how many. Call it once, at the start.
+/// Adds the photos that a crash left between their folder and their rows, and returns how many. Call it once, at the start.
 ///
-/// A job that did reach Redis runs twice then, which does no harm.
-pub async fn push_forgotten(client: &Client, albums: &Albums) -> anyhow::Result<usize> {
+/// Those whose rows were written have their jobs too, so nothing runs twice.
+pub async fn add_forgotten(store: &Store, albums: &Albums) -> anyhow::Result<usize> {
     let listing = albums.clone();
-    let forgotten = spawn_blocking(move || -> anyhow::Result<Vec<(Uuid, Vec<Uuid>)>> {
+    let forgotten = spawn_blocking(move || -> anyhow::Result<Vec<(Album, Vec<Photo>)>> {
         let mut forgotten = Vec::new();
         for album in listing.list()? {
-            forgotten.push((album.id, listing.forgotten(album.id)?));
+            let mut photos = Vec::new();
+            for id in listing.forgotten(album.id)? {
+                photos.extend(listing.photo(album.id, id)?);
+            }
+            forgotten.push((album, photos));
         }
         Ok(forgotten)
     })
     .await??;
     let mut count = 0;
-    for (album, photos) in forgotten {
-        client.push_all(photos.iter().map(|&photo| ProcessPhoto { album, photo })).await?;
-        count += photos.len();
+    for (album, photos) in forgotten.into_iter().filter(|(_, photos)| !photos.is_empty()) {
+        count += add_photos(store, &album, &photos).await?;
         let albums = albums.clone();
-        spawn_blocking(move || albums.pushed(album, &photos)).await??;
+        let ids: Vec<Uuid> = photos.iter().map(|photo| photo.id).collect();
+        spawn_blocking(move || albums.pushed(album.id, &ids)).await??;
     }
     Ok(count)
 }

@@ -21,6 +21,10 @@ pub(crate) fn post_request(path: &str, body: &Value) -> Result<Request<Bytes>> {
     Ok(Request::post(path).header(header::CONTENT_TYPE, "application/json").body(serde_json::to_vec(body)?.into())?)
 }
 
+pub(crate) fn put_request(path: &str, body: &Value) -> Result<Request<Bytes>> {
+    Ok(Request::put(path).header(header::CONTENT_TYPE, "application/json").body(serde_json::to_vec(body)?.into())?)
+}
+
 /// A file as a browser's form sends it.
 pub(crate) fn upload_request(path: &str, name: &str, file: &[u8]) -> Result<Request<Bytes>> {
     const BOUNDARY: &str = "----between-the-parts";

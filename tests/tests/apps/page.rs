@@ -50,6 +50,10 @@ async fn an_uploaded_photo_is_seen_to_finish_without_a_reload() -> Result<()> {
     assert!(failed.contains("<img src=x onerror=document.title=1>.png"), "shown as text: {failed}");
     assert!(failed.contains("not a picture that can be read"), "{failed}");
     assert_eq!(page.title().await?, "A day out · Gallery");
+    browser.find("#history summary").await?.click().await?;
+    let row = browser.text("#history tr[data-state=dead]").await?;
+    assert!(row.contains("<img src=x onerror=document.title=1>.png") && row.contains("not a picture"), "{row}");
+    assert!(browser.text("#history tr[data-state=completed]").await?.contains("ms"));
     assert_eq!(page.execute("return window.untouched", vec![]).await?, Value::Bool(true));
     let drawn = "const img = document.querySelector('.photo[data-state=ready] img'); await img.decode(); return img.naturalWidth > 0";
     let drawn = format!("const done = arguments[0]; (async () => {{ {drawn} }})().then(done)");
@@ -57,6 +61,25 @@ async fn an_uploaded_photo_is_seen_to_finish_without_a_reload() -> Result<()> {
     if let Ok(folder) = std::env::var("MILLSTREAM_TEST_SCREENSHOTS") {
         fs::write(format!("{folder}/page.png"), page.screenshot().await?)?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gallery_is_renamed_on_its_page() -> Result<()> {
+    let site = Site::new().await?;
+    let (_gallery, host) = site.gallery(None).await?;
+    let browser = Browser::start().await?;
+    browser.page.goto(&format!("http://{host}/")).await?;
+    browser.find("#rename").await?.click().await?;
+    let field = browser.find("#settings:not([hidden]) input").await?;
+    field.clear().await?;
+    field.send_keys("<b>Holidays</b>").await?;
+    browser.find("#settings button").await?.click().await?;
+    browser.find("#rename:not([hidden])").await?;
+    assert_eq!(browser.text("#name").await?, "<b>Holidays</b>", "shown as text, at once");
+    browser.page.refresh().await?;
+    browser.find("#rename").await?;
+    assert_eq!(browser.text("#name").await?, "<b>Holidays</b>", "and after a reload");
     Ok(())
 }
 

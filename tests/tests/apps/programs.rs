@@ -16,6 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) struct Site {
     pub(crate) redis: String,
     pub(crate) namespace: String,
+    pub(crate) database: String,
     folder: TempDir,
 }
 
@@ -28,7 +29,8 @@ impl Site {
     /// The same on another Redis.
     pub(crate) fn on(redis: String) -> Self {
         let folder = TempDir::with_prefix("millstream-apps-").expect("a temporary folder can be made");
-        Self { redis, namespace: namespace(), folder }
+        let database = format!("sqlite://{}", folder.path().join("history.db").display());
+        Self { redis, namespace: namespace(), database, folder }
     }
 
     pub(crate) async fn client(&self) -> Result<Client> {
@@ -47,18 +49,13 @@ impl Site {
         Ok(folder)
     }
 
-    pub(crate) fn database(&self) -> String {
-        format!("sqlite://{}", self.folder.path().join("history.db").display())
-    }
-
     pub(crate) async fn store(&self) -> Result<Store> {
-        Ok(Store::connect(&self.database()).await?)
+        Ok(Store::connect(&self.database).await?)
     }
 
     /// A gallery, once it listens, and where it does.
     pub(crate) async fn gallery(&self, signaling: Option<&str>) -> Result<(Process, String)> {
-        let database = self.database();
-        let mut args = vec!["--listen", "127.0.0.1:0", "--database-url", &database];
+        let mut args = vec!["--listen", "127.0.0.1:0", "--database-url", &self.database];
         args.extend(signaling.into_iter().flat_map(|url| ["--signaling-url", url]));
         let process = self.start("gallery", &args, Some(&self.data()))?;
         let host = self.announced(&process, "listening on http://").await?;

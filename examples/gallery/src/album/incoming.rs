@@ -48,7 +48,7 @@ impl Albums {
 
     /// Makes staged photos part of the album, each marked as not pushed yet.
     ///
-    /// Their originals are on disk when this returns: only then may a job be pushed for them.
+    /// Their originals are on disk when this returns: only then may a job be written for them.
     pub fn add(&self, staged: Vec<Staged>) -> Result<Vec<Photo>, AlbumError> {
         let mut photos = Vec::with_capacity(staged.len());
         for mut staged in staged {
@@ -97,7 +97,7 @@ impl Albums {
         Ok(())
     }
 
-    /// Notes that the jobs of these photos are in Redis.
+    /// Notes that the rows and jobs of these photos are written.
     pub fn pushed(&self, album: Uuid, photos: &[Uuid]) -> Result<(), AlbumError> {
         for &photo in photos {
             atomic::remove(&self.unpushed(album, photo))?;

@@ -6,7 +6,7 @@
 //!               /photos/<photo>/        original, photo.json, small.jpg, medium.jpg, large.jpg
 //!               /ready/<photo>.json     what is known about a photo that can be shown
 //!               /failed/<photo>.json    why a photo can't be
-//!               /unpushed/<photo>       its job may not have reached Redis yet
+//!               /unpushed/<photo>       its row and job may not be written yet
 //!               /incoming/<photo>/      a photo on its way in, not part of the album yet
 //!               /sheet-<photos>.jpg     contact sheet of so many photos
 //! ```

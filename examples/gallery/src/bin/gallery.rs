@@ -1,4 +1,4 @@
-//! The gallery's web server: keeps the originals, pushes the jobs, records their history.
+//! The gallery's web server: keeps the originals, relays the jobs, records their history.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use gallery::picture::Limits;
 use gallery::web::{Gallery, router};
-use gallery::{Albums, ContactSheet, ProcessPhoto, push_forgotten, settle_dead};
+use gallery::{Albums, ContactSheet, MIGRATIONS, ProcessPhoto, add_forgotten, settle_dead};
 use millstream_queue::{Client, Job};
-use millstream_store::{Recorder, Store};
+use millstream_store::{Recorder, Relay, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -50,13 +50,13 @@ async fn main() -> anyhow::Result<()> {
     let albums = Albums::open(&args.data).with_context(|| format!("the data folder {:?} can't be used", args.data))?;
     let client = Client::builder(&args.redis_url).namespace(&args.namespace).await?;
     let store = Store::connect(&args.database_url).await?;
-    store.migrate().await?;
+    store.migrator().with(MIGRATIONS).up().await?;
     let recorder = Recorder::new(client.clone(), store.clone()).queues([ProcessPhoto::QUEUE, ContactSheet::QUEUE]);
     // Before the first push: jobs of a queue that nobody records leave no history.
     recorder.register().await?;
-    let pushed = push_forgotten(&client, &albums).await?;
-    if pushed > 0 {
-        tracing::info!(photos = pushed, "pushed the photos of a gallery that stopped before it could");
+    let added = add_forgotten(&store, &albums).await?;
+    if added > 0 {
+        tracing::info!(photos = added, "added the photos of a gallery that stopped before it could");
     }
 
     let asked = asked_to_stop()?;
@@ -67,13 +67,15 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let app = router(Gallery {
         albums: albums.clone(),
-        client: client.clone(),
+        store: store.clone(),
         signaling: args.signaling_url,
         listen,
         max_bytes: Limits::default().bytes,
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(named(recorder.run_until(stop.clone().cancelled_owned()), "the recorder failed"));
+    let relay = Relay::new(client.clone(), store.clone());
+    tasks.spawn(named(relay.run_until(stop.clone().cancelled_owned()), "the relay of the outbox failed"));
     tasks.spawn(sweep(client, store, albums, stop.clone()));
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     tasks.spawn(named(serving.into_future(), "the web server failed"));

@@ -1,6 +1,7 @@
 // One album: adding photos, watching them become ready, looking at them.
 
 import { ask, el, plural } from "./element.js";
+import { historyOf } from "./history.js";
 import { follow } from "./live.js";
 import { openPhoto } from "./lightbox.js";
 import { photoCard } from "./photo.js";
@@ -21,7 +22,7 @@ export async function showAlbum(main, id, config, { setLive, left }) {
 
   main.replaceChildren(
     el("section", { class: "head" }, el("div", {}, el("a", { class: "muted", href: "/" }, "← All albums"), el("h1", {}, album.title), status), adding.form),
-    bar, adding.queue, grid, sheet);
+    bar, adding.queue, grid, sheet, historyOf(id));
   apply(album);
 
   // The whole album, as the server sees it now.

@@ -1,8 +1,9 @@
 // The list of albums, and the form for a new one.
 
 import { ask, el, plural, post, toast } from "./element.js";
+import { rename } from "./settings.js";
 
-export async function showAlbums(main, { go, left }) {
+export async function showAlbums(main, { go, left, setName }) {
   const { albums } = await ask("/api/albums");
   if (left()) return;
   document.title = "Gallery";
@@ -25,7 +26,7 @@ export async function showAlbums(main, { go, left }) {
   });
 
   main.replaceChildren(
-    el("section", { class: "head" }, el("div", {}, el("h1", {}, "Albums"), el("p", { class: "muted" }, summary(albums))), form),
+    el("section", { class: "head" }, el("div", {}, el("h1", {}, "Albums"), el("p", { class: "muted" }, summary(albums)), rename(setName)), form),
     albums.length ? el("ul", { class: "albums" }, ...albums.map(card)) : nothing());
   if (!albums.length) title.focus();
 }

@@ -5,6 +5,7 @@ import { showAlbums } from "./albums.js";
 import { ask, el } from "./element.js";
 
 const main = document.getElementById("main");
+const brand = document.getElementById("name");
 const indicator = document.getElementById("live");
 let leave;
 
@@ -16,8 +17,9 @@ async function show() {
   const album = path.match(/^\/albums\/([^/]+)$/)?.[1];
   try {
     const config = await ask("/api/config");
+    setName(config.title);
     const left = () => path !== location.pathname;
-    leave = album ? await showAlbum(main, album, config, { setLive, left }) : await showAlbums(main, { go, left });
+    leave = album ? await showAlbum(main, album, config, { setLive, left }) : await showAlbums(main, { go, left, setName });
   } catch (error) {
     if (path !== location.pathname) return;
     document.title = "Gallery";
@@ -32,6 +34,10 @@ async function show() {
 function go(path) {
   history.pushState(null, "", path);
   return show();
+}
+
+function setName(title) {
+  brand.textContent = title;
 }
 
 function setLive(state) {

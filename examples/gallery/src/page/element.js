@@ -36,6 +36,10 @@ export async function ask(path, options = {}) {
   throw Object.assign(error, { status: response.status });
 }
 
+export function put(path, value) {
+  return ask(path, { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+}
+
 export function post(path, value) {
   return ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -44,15 +44,28 @@ impl From<AlbumError> for ApiError {
     }
 }
 
-impl From<std::io::Error> for ApiError {
-    fn from(error: std::io::Error) -> Self {
-        AlbumError::from(error).into()
+impl From<millstream_store::Error> for ApiError {
+    fn from(error: millstream_store::Error) -> Self {
+        use millstream_store::Error;
+        let status = match &error {
+            Error::StateConflict { .. } => StatusCode::CONFLICT,
+            Error::Cursor { .. } => StatusCode::BAD_REQUEST,
+            Error::OutboxFull | Error::Unreachable { .. } | Error::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }
 
-impl From<millstream_queue::Error> for ApiError {
-    fn from(error: millstream_queue::Error) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the job queue can't be reached: {error}"))
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        AlbumError::from(error).into()
     }
 }
 

@@ -3,12 +3,14 @@
 //! | | |
 //! |---|---|
 //! | `GET /`, `/albums/{id}` | the page |
-//! | `GET /api/config` | what the page needs to know: `{"signaling", "import", "max_bytes"}` |
+//! | `GET /api/config` | what the page needs to know: `{"title", "signaling", "import", "max_bytes"}` |
 //! | `GET /api/albums` | `{"albums": [{"id", "title", "created", "ready", "failed", "total", "cover"}]}`, the newest first |
 //! | `POST /api/albums` | `{"title"}` makes an album: `{"id", "title", "created"}` |
 //! | `GET /api/albums/{id}` | the whole album: [`view::AlbumView`] |
 //! | `POST /api/albums/{id}/photos` | multipart, one part per file: `{"photos": [{"id", "name"}]}` |
 //! | `POST /api/albums/{id}/import` | `{"folder": "/absolute/path"}`: the same; local only |
+//! | `GET /api/albums/{id}/history` | what became of its jobs: `{"jobs": [{"kind", "photo", "state", "attempt", "finished", "took_ms", "error", "attempts"}], "next"}` |
+//! | `GET`, `PUT /api/settings` | `{"title", "version"}`; a change of an older version is 409 |
 //! | `GET /files/{album}/{photo}/{size}.jpg` | a thumbnail: `small`, `medium`, `large` |
 //! | `GET /files/{album}/sheet-{n}.jpg` | a contact sheet |
 //!
@@ -17,9 +19,11 @@
 mod albums;
 mod error;
 mod files;
+mod history;
 mod import;
 mod page;
 mod push;
+mod settings;
 mod upload;
 pub mod view;
 
@@ -30,7 +34,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::routing::{get, post};
-use millstream_queue::Client;
+use millstream_store::Store;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::ApiError;
@@ -42,8 +46,8 @@ use crate::Albums;
 pub struct Gallery {
     /// Where the photos are.
     pub albums: Albums,
-    /// Where the jobs go.
-    pub client: Client,
+    /// Where albums, jobs on their way, history and settings are.
+    pub store: Store,
     /// The signalling server that the page listens to, a `ws://` or `wss://` address; without one it asks now and then.
     pub signaling: Option<String>,
     /// Where the server listens. Folders of this machine can be imported only if that is a loopback address.
@@ -64,6 +68,8 @@ pub fn router(gallery: Gallery) -> Router {
         // Files are streamed to disk, each with a limit of its own.
         .route("/api/albums/{album}/photos", post(upload::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/albums/{album}/import", post(import::import))
+        .route("/api/albums/{album}/history", get(history::page))
+        .route("/api/settings", get(settings::show).put(settings::change))
         .route("/files/{album}/{file}", get(files::sheet))
         .route("/files/{album}/{photo}/{file}", get(files::thumbnail))
         .fallback(error::no_such_page)

@@ -7,13 +7,16 @@ use axum::response::{Html, IntoResponse};
 use serde::Serialize;
 
 use super::{ApiError, Gallery};
+use crate::Settings;
 
 /// The page's files are part of the binary: there is nothing to install, and nothing to build but Rust.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("app.js", SCRIPT, include_str!("../page/app.js")),
     ("albums.js", SCRIPT, include_str!("../page/albums.js")),
     ("album.js", SCRIPT, include_str!("../page/album.js")),
+    ("history.js", SCRIPT, include_str!("../page/history.js")),
+    ("settings.js", SCRIPT, include_str!("../page/settings.js")),
     ("live.js", SCRIPT, include_str!("../page/live.js")),
     ("photo.js", SCRIPT, include_str!("../page/photo.js")),
     ("lightbox.js", SCRIPT, include_str!("../page/lightbox.js")),
@@ -38,15 +41,18 @@ pub(super) async fn file(Path(name): Path<String>) -> Result<impl IntoResponse, 
 
 #[derive(Serialize)]
 pub(super) struct Config {
+    title: String,
     signaling: Option<String>,
     import: bool,
     max_bytes: u64,
 }
 
-pub(super) async fn config(State(gallery): State<Arc<Gallery>>) -> Json<Config> {
-    Json(Config {
+pub(super) async fn config(State(gallery): State<Arc<Gallery>>) -> Result<Json<Config>, ApiError> {
+    let (settings, _) = Settings::read(&gallery.store).await?;
+    Ok(Json(Config {
+        title: settings.title,
         signaling: gallery.signaling.clone(),
         import: gallery.listen.ip().is_loopback(),
         max_bytes: gallery.max_bytes,
-    })
+    }))
 }

@@ -1,0 +1,2 @@
+DROP TABLE gallery_photos;
+DROP TABLE gallery_albums;
