@@ -11,9 +11,8 @@ use consent_manager::{Draft, Ledger, Statement, web};
 use http_body_util::BodyExt;
 use millstream_queue::Client;
 use millstream_store::{Error, Store};
-use millstream_tests::{fresh_database, namespace, shared_postgres, shared_redis};
+use millstream_tests::{Database, namespace, shared_redis};
 use serde_json::Value;
-use tempfile::TempDir;
 use tower::ServiceExt;
 
 pub(crate) struct Stage {
@@ -21,27 +20,17 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) database: String,
     pub(crate) redis: String,
-    _folder: Option<TempDir>,
+    _kept: Database,
 }
 
 impl Stage {
-    pub(crate) async fn postgres() -> Self {
-        let server = shared_postgres().await.unwrap();
-        Self::on(fresh_database(&server).await.unwrap(), None).await
-    }
-
-    pub(crate) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::on(format!("sqlite://{}", folder.path().join("consents.db").display()), Some(folder)).await
-    }
-
     /// With one text, the first of the purpose `news`.
-    async fn on(database: String, folder: Option<TempDir>) -> Self {
+    pub(crate) async fn on(kept: Database) -> Self {
         let redis = shared_redis().await.unwrap();
         let client = Client::builder(&redis).namespace(namespace()).await.unwrap();
-        let ledger = Ledger::open(Store::connect(&database).await.unwrap()).await.unwrap();
+        let ledger = Ledger::open(Store::connect(&kept.url).await.unwrap()).await.unwrap();
         ledger.publish_text("news", 1, draft("We write once a week.")).await.unwrap();
-        Self { ledger, client, database, redis, _folder: folder }
+        Self { ledger, client, database: kept.url.clone(), redis, _kept: kept }
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -129,25 +118,15 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("30 s without: {what}"));
 }
 
-/// Makes two tests of one: `<name>::postgres` and `<name>::sqlite`.
+/// [`millstream_tests::on_both`] with a stage on each database.
 macro_rules! on_both {
-    ($(async fn $name:ident($stage:ident: Stage) $body:block)+) => {$(
-        mod $name {
-            #[allow(unused_imports, reason = "not every test needs what its file imports")]
-            use super::*;
-
-            async fn check($stage: crate::stage::Stage) $body
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                check(crate::stage::Stage::postgres().await).await;
+    ($(async fn $name:ident($stage:ident: Stage) $body:block)+) => {
+        millstream_tests::on_both! {$(
+            async fn $name(database: millstream_tests::Database) {
+                let $stage = crate::stage::Stage::on(database).await;
+                $body
             }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                check(crate::stage::Stage::sqlite().await).await;
-            }
-        }
-    )+};
+        )+}
+    };
 }
 pub(crate) use on_both;

@@ -8,8 +8,7 @@ use learning_core::{
 };
 use millstream_queue::Client;
 use millstream_store::{Data, Id, List, Relay, Store};
-use millstream_tests::{fresh_database, namespace, shared_postgres, shared_redis};
-use tempfile::TempDir;
+use millstream_tests::{Database, namespace, shared_redis};
 
 /// For what takes milliseconds on a quiet machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -19,23 +18,13 @@ pub(crate) struct Site {
     pub(crate) redis: String,
     pub(crate) namespace: String,
     pub(crate) database: String,
-    _folder: Option<TempDir>,
+    _kept: Database,
 }
 
 impl Site {
-    pub(crate) async fn postgres() -> Self {
-        let database = fresh_database(&shared_postgres().await.unwrap()).await.unwrap();
-        Self::on(database, None).await
-    }
-
-    pub(crate) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}", folder.path().join("learning.db").display());
-        Self::on(database, Some(folder)).await
-    }
-
-    async fn on(database: String, folder: Option<TempDir>) -> Self {
-        Self { redis: shared_redis().await.unwrap(), namespace: namespace(), database, _folder: folder }
+    pub(crate) async fn on(kept: Database) -> Self {
+        let redis = shared_redis().await.unwrap();
+        Self { redis, namespace: namespace(), database: kept.url.clone(), _kept: kept }
     }
 
     /// The operations on migrated tables.
@@ -94,25 +83,15 @@ pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(SOON, asking).await.expect("in time");
 }
 
-/// Makes two tests of one: `<name>::postgres` and `<name>::sqlite`.
+/// [`millstream_tests::on_both`] with a site on each database.
 macro_rules! on_both {
-    ($(async fn $name:ident($site:ident: Site) $body:block)+) => {$(
-        mod $name {
-            #[allow(unused_imports, reason = "not every test needs what its file imports")]
-            use super::*;
-
-            async fn check($site: crate::site::Site) $body
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                check(crate::site::Site::postgres().await).await;
+    ($(async fn $name:ident($site:ident: Site) $body:block)+) => {
+        millstream_tests::on_both! {$(
+            async fn $name(database: millstream_tests::Database) {
+                let $site = crate::site::Site::on(database).await;
+                $body
             }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                check(crate::site::Site::sqlite().await).await;
-            }
-        }
-    )+};
+        )+}
+    };
 }
 pub(crate) use on_both;
