@@ -21,9 +21,13 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_util::{io::ReaderStream, sync::CancellationToken};
 use tracing_subscriber::EnvFilter;
+
+/// Longer than the worker's own; what is left then are uploads that trickle.
+const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
 #[command(name = "crm", version, about)]
@@ -106,10 +110,18 @@ async fn main() -> anyhow::Result<()> {
         },
     };
     stop.cancel();
+    match timeout(GRACE, drain(tasks)).await {
+        Ok(drained) => drained?,
+        Err(_) => tracing::warn!("cut off what went on for {} s after the end was asked for", GRACE.as_secs()),
+    }
+    ended
+}
+
+async fn drain(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    ended
+    Ok(())
 }
 
 async fn import(api: &Api, file: &Path) -> anyhow::Result<()> {

@@ -4,14 +4,18 @@ use std::{
     fs,
     path::{Path, PathBuf},
     pin::pin,
+    time::Duration,
 };
 
 use futures::{Stream, TryStreamExt};
 use millstream_store::Id;
 use tempfile::NamedTempFile;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::CrmError;
+
+/// How long an upload may pause.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// A folder that all processes which import share.
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ impl Uploads {
         let whole = NamedTempFile::new_in(&self.folder)?; // it goes with this future
         let mut file = tokio::fs::File::from_std(whole.reopen()?);
         let (mut chunks, mut bytes) = (pin!(chunks), 0);
-        while let Some(chunk) = chunks.try_next().await.map_err(|error| CrmError::CutOff(error.to_string()))? {
+        while let Some(chunk) = next(&mut chunks).await? {
             bytes += chunk.as_ref().len() as u64;
             if bytes > self.limit {
                 return Err(CrmError::TooLarge { limit: self.limit });
@@ -62,4 +66,10 @@ impl Uploads {
             _ => Ok(()),
         }
     }
+}
+
+async fn next<B, E: ToString>(chunks: &mut (impl Stream<Item = Result<B, E>> + Unpin)) -> Result<Option<B>, CrmError> {
+    let silent = || CrmError::CutOff(format!("nothing came for {} s", SILENCE.as_secs()));
+    let chunk = timeout(SILENCE, chunks.try_next()).await.map_err(|_| silent())?;
+    chunk.map_err(|error| CrmError::CutOff(error.to_string()))
 }

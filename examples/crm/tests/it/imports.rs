@@ -10,7 +10,7 @@ use crm::{
 use futures::{TryStreamExt, stream};
 use millstream_queue::{Client, Error, Job};
 use millstream_store::{Data, Id, List, Op};
-use millstream_tests::on_both;
+use millstream_tests::{Database, on_both};
 use millstream_worker::{Context, Failure, Worker};
 use tokio::sync::{Notify, oneshot};
 

@@ -4,7 +4,7 @@ use crm::{
 };
 use futures::future::join_all;
 use millstream_store::{Data, Id, List, Op};
-use millstream_tests::on_both;
+use millstream_tests::{Database, on_both};
 use uuid::Uuid;
 
 use crate::desk::{Desk, contact, deal};
