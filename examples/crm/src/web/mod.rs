@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /contacts` | `{"name", "email", "phone", "company"}` makes one |
 //! | `GET /contacts`, `/contacts/{id}` | a page: `{"rows", "next"}`; one |
-//! | `PUT /contacts/{id}` | the same and `"version"`; 409 with the `"current"` row if it has another |
+//! | `PUT /contacts/{id}` | the same and `"version"`, what is left out is none; 409 with the `"current"` row if it has another |
 //! | `DELETE /contacts/{id}` | softly |
 //! | `/companies` | likewise: `{"name", "domain"}` |
 //! | `/deals` | likewise: `{"title", "company", "contact", "stage", "amount", "currency"}` |
