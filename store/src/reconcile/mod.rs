@@ -16,7 +16,7 @@ use diesel_async::RunQueryDsl;
 use millstream_queue::Client;
 
 pub use self::finding::{Finding, Report, Trouble};
-pub(crate) use self::watermark::keep_watermarks;
+pub(crate) use self::watermark::take_watermarks;
 use self::{facts::Facts, watermark::Watermark};
 use crate::{Data, Error, Id, Store, Time, query, schema::millstream_losses as l};
 

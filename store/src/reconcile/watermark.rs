@@ -1,22 +1,18 @@
 //! How far a queue's streams had come, kept in SQL, so that Redis can't go back unseen; and the number of that row, kept in
 //! Redis, so that SQL can't either.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use millstream_queue::Client;
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::error;
 
 use super::facts::{Come, Facts, MARK};
 use crate::{
     Data, Error, Id, Store, Time, query,
     schema::{millstream_losses as l, millstream_watermarks as w},
 };
-
-/// Between two looks of a recorder.
-const EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Queryable)]
 pub(super) struct Watermark {
@@ -34,23 +30,12 @@ struct Loss {
     cause: &'static str,
 }
 
-/// Takes watermarks of the registered queues until stopped. Whatever fails is tried again: a look that is missed is made up
-/// for by the next.
-pub(crate) async fn keep_watermarks(store: Store, client: Client, stop: CancellationToken) {
-    loop {
-        let look = async {
-            for queue in queues(&store, &client).await? {
-                step(&store, &client, &queue).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        if let Some(Err(error)) = stop.run_until_cancelled(look).await {
-            debug!(%error, "no watermark was taken");
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
-            return;
-        }
+/// Takes watermarks of the registered queues. A look that is missed is made up for by the next.
+pub(crate) async fn take_watermarks(store: &Store, client: &Client) -> Result<(), Error> {
+    for queue in queues(store, client).await? {
+        step(store, client, &queue).await?;
     }
+    Ok(())
 }
 
 /// The registered queues and those that were: FLUSHALL takes the registry too.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{Recorder, health::measure, trouble::Trouble};
-use crate::{Error, events, retention::Pruner, statistics};
+use crate::{Error, events, reconcile::take_watermarks, retention::Pruner, statistics};
 
 enum Task {
     /// Looks at what waits.
@@ -16,6 +16,10 @@ enum Task {
     Fold,
     /// Deletes what is too old, a batch at once.
     Prune(Box<Pruner>),
+    /// Deletes what has expired of an application's state.
+    PruneState,
+    /// Notes how far the queues' streams have come.
+    Mark,
 }
 
 /// Keeps house until stopped. Stopping cuts tasks off, whose statements then run to their ends by themselves.
@@ -25,6 +29,8 @@ pub(super) async fn keep(recorder: Recorder, stop: CancellationToken) {
         (Duration::from_secs(5), Task::Measure, "measuring what waits for the recorder"),
         (Duration::from_secs(20), Task::Fold, "folding statistics"),
         (recorder.retention.pause(), Task::Prune(pruner), "pruning the history"),
+        (Duration::from_secs(60), Task::PruneState, "pruning the state"),
+        (Duration::from_secs(10), Task::Mark, "taking watermarks"),
     ];
     let all = join_all(table.map(|(interval, task, what)| task.repeat(recorder.clone(), interval, what)));
     tokio::select! {
@@ -37,8 +43,9 @@ impl Task {
     /// Does it again and again, at the shorter pause that it asks for where it has more to do.
     async fn repeat(mut self, recorder: Recorder, interval: Duration, what: &'static str) {
         let mut trouble = Trouble::new(what);
-        // What is measured is told from the start; the rest has time.
-        let mut pause = if matches!(self, Task::Measure) { Duration::ZERO } else { interval };
+        // What is told or seen is so from the start, and a short-lived recorder prunes too; the rest has time.
+        let mut pause =
+            if matches!(self, Task::Measure | Task::PruneState | Task::Mark) { Duration::ZERO } else { interval };
         loop {
             tokio::time::sleep(pause).await;
             pause = match self.run(&recorder).await {
@@ -70,6 +77,14 @@ impl Task {
                 let step = pruner.step(Utc::now()).await?;
                 recorder.progress.pruned(&step.pruned, started.elapsed());
                 Ok(step.pause)
+            }
+            Task::PruneState => {
+                recorder.store.prune_state().await?;
+                Ok(None)
+            }
+            Task::Mark => {
+                take_watermarks(&recorder.store, &recorder.client).await?;
+                Ok(None)
             }
         }
     }

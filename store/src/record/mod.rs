@@ -33,7 +33,7 @@ pub use self::{
     health::{RecorderHealth, RecorderMetrics, RecorderPhase, RecorderReport},
     set_aside::{RejectedOutcomes, RejectedPage, RejectedRecord},
 };
-use crate::{Error, Retention, Store, reconcile::keep_watermarks};
+use crate::{Error, Retention, Store};
 
 /// Batches between a read and its acknowledgement. Two, so that one is read while another is written.
 const IN_HAND: usize = 2;
@@ -115,8 +115,6 @@ impl Recorder {
         // Whoever drops this future stops the tasks too.
         let _stop_on_drop = stop.clone().drop_guard();
         let (progress, declared) = (self.progress.clone(), Declared::default());
-        // Apart from reading and writing, so that neither waits for it.
-        tokio::spawn(keep_watermarks(self.store.clone(), self.client.clone(), stop.clone()));
         let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone(), declared.clone());
         let mut writing = tokio::spawn(writer.run(line));
         let mut keeping = tokio::spawn(house::keep(self.clone(), stop.clone()));

@@ -23,8 +23,8 @@ type Key = (String, String, i64);
 
 impl Store {
     /// Deletes expired values, of which watchers hear then, and forgets deletions of more than a day ago with their kept
-    /// versions. Each row is a transaction of its own, so nobody waits for it. Call it now and then, in one process or in
-    /// several. Returns how many rows it changed.
+    /// versions. Each row is a transaction of its own, so nobody waits for it. A running [`Recorder`](crate::Recorder) does it
+    /// every minute; without one, call it now and then, in one process or in several. Returns how many rows it changed.
     ///
     /// # Errors
     /// [`Error::Query`], [`Error::Unreachable`], [`Error::Exhausted`].

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     database::{on_both, sql},
-    packs::until,
+    packs::{Queue, until},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -140,6 +140,17 @@ on_both! {
         assert_eq!(store.prune_state().await.expect("pruned"), 1);
         assert_eq!(rows(&store).await, 2);
         codes.put("old", &5).create().await.expect("created anew");
+    }
+
+    async fn a_recorder_prunes_the_state(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let codes = store.state("codes");
+        codes.put("old", &1).expires_in(Duration::ZERO).await.expect("put");
+        codes.put("new", &2).expires_in(HOUR).await.expect("put");
+        let recording = queue.recorder(&store).await;
+        let values = || sql(&store, "SELECT count(value) FROM millstream_state");
+        until(async || values().await.is_ok_and(|values| values == 1)).await;
+        recording.stop().await;
     }
 
     async fn pages_follow_the_key_and_its_prefix(database: Database) {
