@@ -54,6 +54,13 @@ impl Stored<'_> {
     }
 }
 
+impl Entry {
+    /// Reads a job of `later:jobs` or `dead:jobs`, as [`Stored::pack`] packs it; none where the bytes are no job.
+    pub fn unpack(packed: &[u8]) -> Option<Self> {
+        Unpacked::read(packed).ok()?.entry.ok()
+    }
+}
+
 /// A packed job as it was read back.
 #[derive(Clone, Debug)]
 pub(crate) struct Unpacked {

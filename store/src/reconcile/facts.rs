@@ -82,6 +82,11 @@ impl Facts {
         })
     }
 
+    /// Whether outcomes are gone that SQL has not seen.
+    pub(super) fn has_lost_outcomes(&self) -> bool {
+        self.dropped > 0 || self.outcomes > 0 && self.packs == 0
+    }
+
     pub(super) fn judge(&self, findings: &mut Vec<Finding>) {
         let Self { queue, outcomes, packs, dropped, recorders, .. } = self;
         let count = outcomes.unsigned_abs();

@@ -26,6 +26,12 @@ pub enum Trouble {
     DeadNotInSql,
     /// A job waits for its next run in SQL, and Redis doesn't have it.
     WaitingNotInRedis,
+    /// A job has ended in SQL, and waits in Redis: it will run again.
+    EndedYetWaiting,
+    /// Rows of the outbox wait for too long.
+    OutboxWaits,
+    /// The relay has set rows of the outbox aside.
+    OutboxRejected,
 }
 
 /// One mismatch.
@@ -112,20 +118,24 @@ impl Finding {
     }
 
     pub(super) fn rejected(count: u64) -> Self {
-        let found = format!("the recorder has set {count} packs or outcomes aside");
-        Self { queue: None, ..Self::new(Trouble::Rejected, "", count, found) }
+        Self::of_database(Trouble::Rejected, count, format!("the recorder has set {count} packs or outcomes aside"))
+    }
+
+    pub(super) fn of_database(trouble: Trouble, count: u64, found: String) -> Self {
+        Self { queue: None, ..Self::new(trouble, "", count, found) }
     }
 }
 
 impl Trouble {
     fn explained(self) -> (&'static str, &'static str) {
         match self {
-            Self::RedisLost => {
-                ("Redis went back", "push again what is missing, turn on appendonly, then Store::accept_losses")
-            }
+            Self::RedisLost => (
+                "Redis went back",
+                "push again what is missing, turn on appendonly, then `millstream doctor --accept-losses`",
+            ),
             Self::SqlLost => (
                 "the database was restored from an older backup, or another one took its place",
-                "restore a newer backup if there is one, then Store::accept_losses",
+                "restore a newer backup if there is one, then `millstream doctor --accept-losses`",
             ),
             Self::NotRecorded => ("no recorder runs, or it can't reach Redis", "run a Recorder on this queue"),
             Self::Dropped => (
@@ -145,8 +155,17 @@ impl Trouble {
                 "restore them from a backup; the dead letters in Redis are whole",
             ),
             Self::WaitingNotInRedis => (
-                "Redis lost the queue's `later` or was restored from an older snapshot",
-                "push them again from their payload in history",
+                "Redis lost the queue's `later` or lanes or went back; or SQL was restored and doesn't know how they ended",
+                "push those again whose work is missing, from their payload in history",
+            ),
+            Self::EndedYetWaiting => (
+                "Redis went back to an older append-only file, snapshot or replica",
+                "Client::cancel those whose second run would do harm, before a worker takes them",
+            ),
+            Self::OutboxWaits => ("no relay runs, or it can't reach Redis", "run a Relay on this database"),
+            Self::OutboxRejected => (
+                "a row with a target, a kind or options that Redis can't be given",
+                "SELECT * FROM millstream_outbox_rejected tells why; insert it again, corrected",
             ),
         }
     }

@@ -17,6 +17,7 @@ mod pages;
 mod plans;
 mod pools;
 mod reconcile;
+mod reconcile_jobs;
 mod recording;
 mod relaying;
 mod reports;

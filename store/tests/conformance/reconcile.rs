@@ -24,7 +24,7 @@ async fn push(client: &Client, count: u32) {
     client.push_all((0..count).map(|photo| Resize { photo })).await.expect("pushed");
 }
 
-async fn compared(store: &Store, queue: &Queue) -> Report {
+pub(crate) async fn compared(store: &Store, queue: &Queue) -> Report {
     store.reconcile(&queue.client).await.expect("compared")
 }
 
@@ -38,7 +38,7 @@ async fn found_once(store: &Store, queue: &Queue) -> Report {
     report
 }
 
-async fn do_on(queue: &Queue, command: &str, arguments: &[&str]) {
+pub(crate) async fn do_on(queue: &Queue, command: &str, arguments: &[&str]) {
     let mut conn = queue.client.connection().await.expect("a connection");
     redis::cmd(command).arg(arguments).exec_async(&mut conn).await.expect("done");
 }
