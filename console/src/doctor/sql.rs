@@ -5,8 +5,9 @@ use millstream_store::{Error, Health, Store, Trouble};
 
 use super::report::Report;
 
-/// Checks reachability, durability, migrations and what the recorder had to set aside.
-pub(super) async fn check(report: &mut Report, url: &str, redis: Option<Client>) {
+/// Checks reachability, durability, migrations, what the recorder had to set aside, and whether Redis and SQL fit; forgets the
+/// losses among that where they are accepted.
+pub(super) async fn check(report: &mut Report, url: &str, redis: Option<Client>, accept_losses: bool) {
     let store = match Store::builder(url).pool_size(1).create_missing(false).await {
         Ok(store) => store,
         Err(error @ Error::Url { .. }) => {
@@ -26,6 +27,9 @@ pub(super) async fn check(report: &mut Report, url: &str, redis: Option<Client>)
         match redis {
             Some(client) => reconcile(report, &store, &client).await,
             None => report.skip("reconcile", "Redis doesn't answer, so it is not compared with SQL"),
+        }
+        if accept_losses {
+            accept(report, &store).await;
         }
     }
 }
@@ -73,12 +77,20 @@ async fn reconcile(report: &mut Report, store: &Store, client: &Client) {
             // What was set aside has a check of its own.
             for finding in found.findings.iter().filter(|finding| finding.trouble != Trouble::Rejected) {
                 match finding.trouble {
-                    Trouble::NotRecorded => report.warn("reconcile", finding, ""),
+                    Trouble::NotRecorded | Trouble::OutboxRejected => report.warn("reconcile", finding, ""),
                     _ => report.fail("reconcile", finding, ""),
                 }
             }
         }
         Err(error) => report.fail("reconcile", error, "let this user read and write Millstream's tables"),
+    }
+}
+
+/// Only after they were reported: nothing is forgotten unseen.
+async fn accept(report: &mut Report, store: &Store) {
+    match store.accept_losses().await {
+        Ok(count) => report.ok("losses", format!("{count} are accepted and not reported again")),
+        Err(error) => report.fail("losses", error, "let this user write Millstream's tables"),
     }
 }
 
