@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use millstream_queue::{
     Client, ServerFacts,
-    keys::{Lane, RECORDER},
+    keys::{Lane, RECORDER, WORKERS},
 };
 use redis::{FromRedisValue, RedisError, Value, streams::StreamInfoConsumersReply};
 
@@ -34,6 +34,8 @@ pub(super) struct Facts {
     packs: i64,
     dropped: i64,
     recorders: usize,
+    /// Jobs in the hands of workers whose entries are not in their lanes any more.
+    taken: i64,
 }
 
 impl Facts {
@@ -41,17 +43,19 @@ impl Facts {
         let keys = client.keys(queue);
         let mut conn = client.connection().await?;
         let server = ServerFacts::ask(&mut conn).await?.run_id;
-        let mut streams = BTreeMap::new();
+        let (mut streams, mut taken) = (BTreeMap::new(), 0);
         let lanes = Lane::ALL.map(|lane| (lane.to_string(), keys.ready(lane)));
         for (name, key) in lanes.into_iter().chain([("done".to_owned(), keys.done())]) {
             let info: Result<Value, RedisError> =
-                redis::cmd("XINFO").arg("STREAM").arg(key).query_async(&mut conn).await;
-            let come = match info {
-                Ok(info) => come(info)?,
-                Err(error) if error.code() == Some("ERR") => (0, (0, 0)), // no such key
+                redis::cmd("XINFO").arg("STREAM").arg(key).arg(&["FULL", "COUNT", "1"]).query_async(&mut conn).await;
+            let stream = match info {
+                Ok(info) => Stream::read(info)?,
+                Err(error) if error.code() == Some("ERR") => Stream::default(), // no such key
                 Err(error) => return Err(millstream_queue::Error::from(error).into()),
             };
-            streams.insert(name, come);
+            // What leaves a lane is acknowledged and deleted by one script.
+            taken += (stream.in_hand - stream.length).max(0);
+            streams.insert(name, stream.come);
         }
         type Control = (Option<String>, Option<i64>, Option<i64>, Option<i64>);
         let fields = ["record", MARK, "done:outcomes", "done:dropped"];
@@ -79,6 +83,7 @@ impl Facts {
             packs,
             dropped: dropped.unwrap_or(0),
             recorders,
+            taken,
         })
     }
 
@@ -88,7 +93,7 @@ impl Facts {
     }
 
     pub(super) fn judge(&self, findings: &mut Vec<Finding>) {
-        let Self { queue, outcomes, packs, dropped, recorders, .. } = self;
+        let Self { queue, outcomes, packs, dropped, recorders, taken, .. } = self;
         let count = outcomes.unsigned_abs();
         if *outcomes > 0 && *packs == 0 {
             let found = format!("{outcomes} outcomes were counted as waiting, and `done` is empty");
@@ -101,26 +106,66 @@ impl Facts {
             let found = format!("{dropped} outcomes were dropped at their limit");
             findings.push(Finding::new(Trouble::Dropped, queue, dropped.unsigned_abs(), found));
         }
+        if *taken > 0 {
+            let found = format!("at least {taken} jobs in the hands of workers are not in their lanes any more");
+            findings.push(Finding::new(Trouble::TakenFromLane, queue, taken.unsigned_abs(), found));
+        }
     }
 }
 
-/// The two numbers in the answer of XINFO STREAM.
-fn come(info: Value) -> Result<Come, Error> {
-    let mut fields = info.into_map_iter().map_err(|_| wrong("XINFO STREAM"))?;
-    let (mut added, mut last) = (0, (0, 0));
-    for (name, value) in &mut fields {
-        let name = String::from_redis_value(name).unwrap_or_default();
-        match name.as_str() {
-            "entries-added" => added = i64::from_redis_value(value).map_err(|_| wrong("entries-added"))?,
-            "last-generated-id" => {
-                let id = String::from_redis_value(value).map_err(|_| wrong("last-generated-id"))?;
-                let (time, sequence) = id.split_once('-').ok_or_else(|| wrong("last-generated-id"))?;
-                last = (time.parse().unwrap_or(0), sequence.parse().unwrap_or(0));
+/// What counts in the answer of XINFO STREAM FULL.
+#[derive(Default)]
+struct Stream {
+    come: Come,
+    length: i64,
+    /// Entries that the workers' group was given and has not acknowledged.
+    in_hand: i64,
+}
+
+impl Stream {
+    fn read(info: Value) -> Result<Self, Error> {
+        let mut stream = Self::default();
+        for (name, value) in fields(info)? {
+            match name.as_str() {
+                "length" => stream.length = number(value, "length")?,
+                "entries-added" => stream.come.0 = number(value, "entries-added")?,
+                "last-generated-id" => {
+                    let id = String::from_redis_value(value).map_err(|_| wrong("last-generated-id"))?;
+                    let (time, sequence) = id.split_once('-').ok_or_else(|| wrong("last-generated-id"))?;
+                    stream.come.1 = (time.parse().unwrap_or(0), sequence.parse().unwrap_or(0));
+                }
+                "groups" => {
+                    for group in value.into_sequence().map_err(|_| wrong("groups"))? {
+                        stream.in_hand += in_hand(group)?;
+                    }
+                }
+                _ => {}
             }
+        }
+        Ok(stream)
+    }
+}
+
+/// What is in hand of a group, if it is that of the workers.
+fn in_hand(group: Value) -> Result<i64, Error> {
+    let (mut is_workers, mut count) = (false, 0);
+    for (name, value) in fields(group)? {
+        match name.as_str() {
+            "name" => is_workers = String::from_redis_value(value).is_ok_and(|name| name == WORKERS),
+            "pel-count" => count = number(value, "pel-count")?,
             _ => {}
         }
     }
-    Ok((added, last))
+    Ok(if is_workers { count } else { 0 })
+}
+
+fn fields(value: Value) -> Result<Vec<(String, Value)>, Error> {
+    let fields = value.into_map_iter().map_err(|_| wrong("XINFO STREAM"))?;
+    Ok(fields.map(|(name, value)| (String::from_redis_value(name).unwrap_or_default(), value)).collect())
+}
+
+fn number(value: Value, what: &'static str) -> Result<i64, Error> {
+    i64::from_redis_value(value).map_err(|_| wrong(what))
 }
 
 fn wrong(what: &'static str) -> Error {

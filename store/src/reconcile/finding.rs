@@ -28,6 +28,8 @@ pub enum Trouble {
     WaitingNotInRedis,
     /// A job has ended in SQL, and waits in Redis: it will run again.
     EndedYetWaiting,
+    /// Jobs in the hands of workers are not in their lanes any more.
+    TakenFromLane,
     /// Rows of the outbox wait for too long.
     OutboxWaits,
     /// The relay has set rows of the outbox aside.
@@ -161,6 +163,10 @@ impl Trouble {
             Self::EndedYetWaiting => (
                 "Redis went back to an older append-only file, snapshot or replica",
                 "Client::cancel those whose second run would do harm, before a worker takes them",
+            ),
+            Self::TakenFromLane => (
+                "someone deleted or trimmed the lane's stream",
+                "leave a queue's streams to Millstream; Client::cancel takes jobs out of them",
             ),
             Self::OutboxWaits => ("no relay runs, or it can't reach Redis", "run a Relay on this database"),
             Self::OutboxRejected => (

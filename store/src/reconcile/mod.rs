@@ -43,8 +43,9 @@ impl Store {
     ///
     /// What can't be known: a loss before the first recorder ran, or of what Redis lost and had again before the next look, ten
     /// seconds later; a job that is due and gone, where more than 2,000 jobs are ready in its lane or where its kind keeps no
-    /// completions; and a job deleted from a lane by hand before anyone ran it. Entries that ever came into a lane are counted by
-    /// Redis, those that left it by nobody: where history is not kept of all, no sum of SQL can be set against them.
+    /// completions; and a job deleted from a lane by hand before a worker took it. What came into a lane is counted by Redis, and all
+    /// that is in hand must be in it; what left it is counted by nobody: histories don't keep all, so no sum of SQL can be set
+    /// against these numbers.
     ///
     /// # Errors
     /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Queue`], [`Error::Query`].

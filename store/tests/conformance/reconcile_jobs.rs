@@ -155,15 +155,14 @@ on_both! {
         put_ready(&queue, &Entry { run: 2, ..job(7, "resize") }).await;
         put_ready(&queue, &Entry { run: 2, ..job(8, "resize") }).await;
         put(&queue, (keys.later(), keys.later_jobs()), minutes_ago(10), &job(9, "resize")).await;
-        let mut conn = queue.client.connection().await.expect("a connection");
         let lane = keys.ready(Lane::Normal);
-        let in_hand = redis::pipe().xgroup_create(&lane, "workers", "0").ignore().clone();
-        in_hand.exec_async(&mut conn).await.expect("a group");
+        do_on(&queue, "XGROUP", &["CREATE", &lane, "workers", "0"]).await;
         do_on(&queue, "XREADGROUP", &["GROUP", "workers", "w1", "COUNT", "1", "STREAMS", &lane, ">"]).await;
         let report = compared(&store, &queue).await;
         assert!(report.is_clean(), "{report}");
 
         // The stream goes on: only its entries are lost.
+        do_on(&queue, "XGROUP", &["DESTROY", &lane, "workers"]).await;
         do_on(&queue, "XTRIM", &[&lane, "MAXLEN", "0"]).await;
         do_on(&queue, "ZREM", &[&keys.later(), &Uuid::from_u128(9).to_string()]).await;
         finds(&store, &queue, Trouble::WaitingNotInRedis, &[7, 8, 9]).await;
@@ -172,6 +171,24 @@ on_both! {
         sql_write(&store, "DELETE FROM millstream_jobs WHERE state = 'completed'").await;
         let report = compared(&store, &queue).await;
         assert!(report.is_clean(), "{report}");
+    }
+
+    async fn a_lane_that_is_trimmed_under_its_workers_is_reported(database: Database) {
+        let store = database.migrated().await;
+        let queue = watched(&store).await;
+        let lane = queue.client.keys("photos").ready(Lane::Normal);
+        for id in 1..=3 {
+            put_ready(&queue, &job(id, "resize")).await;
+        }
+        do_on(&queue, "XGROUP", &["CREATE", &lane, "workers", "0"]).await;
+        do_on(&queue, "XGROUP", &["CREATE", &lane, "others", "0"]).await;
+        for group in ["workers", "others"] {
+            do_on(&queue, "XREADGROUP", &["GROUP", group, "w1", "STREAMS", &lane, ">"]).await;
+        }
+        let report = compared(&store, &queue).await;
+        assert!(report.is_clean(), "{report}");
+        do_on(&queue, "XTRIM", &[&lane, "MAXLEN", "1"]).await;
+        assert_eq!(found_once_more(&store, &queue).await, (Trouble::TakenFromLane, 2));
     }
 
     async fn an_outbox_that_nobody_relays_is_reported(database: Database) {
