@@ -61,6 +61,8 @@ diesel::table! {
         tag -> Text,
         job_id -> DbUuid,
         finished_at -> DbTime,
+        /// Names the partition of the job's row.
+        enqueued_at -> DbTime,
     }
 }
 
@@ -74,6 +76,8 @@ diesel::table! {
         kind -> Text,
         value -> Text,
         finished_at -> DbTime,
+        /// Names the partition of the job's row.
+        enqueued_at -> DbTime,
     }
 }
 

@@ -1,6 +1,6 @@
 DROP TABLE millstream_job_fields;
 DROP INDEX millstream_job_tags_by_time;
-ALTER TABLE millstream_job_tags DROP COLUMN finished_at;
+ALTER TABLE millstream_job_tags DROP COLUMN finished_at, DROP COLUMN enqueued_at;
 
 CREATE TABLE millstream_attempts_whole (LIKE millstream_attempts);
 INSERT INTO millstream_attempts_whole SELECT * FROM millstream_attempts;

@@ -61,11 +61,12 @@ BEGIN
     END LOOP;
 END $$;
 
--- A page of a tag runs along its index too.
-ALTER TABLE millstream_job_tags ADD COLUMN finished_at timestamptz;
-UPDATE millstream_job_tags AS tags SET finished_at = jobs.finished_at FROM millstream_jobs AS jobs WHERE jobs.id = tags.job_id;
+-- A page of a tag runs along its index too. The time of enqueueing tells in which partition the job is.
+ALTER TABLE millstream_job_tags ADD COLUMN finished_at timestamptz, ADD COLUMN enqueued_at timestamptz;
+UPDATE millstream_job_tags AS tags SET finished_at = jobs.finished_at, enqueued_at = jobs.enqueued_at
+FROM millstream_jobs AS jobs WHERE jobs.id = tags.job_id;
 DELETE FROM millstream_job_tags WHERE finished_at IS NULL;
-ALTER TABLE millstream_job_tags ALTER COLUMN finished_at SET NOT NULL;
+ALTER TABLE millstream_job_tags ALTER COLUMN finished_at SET NOT NULL, ALTER COLUMN enqueued_at SET NOT NULL;
 CREATE INDEX millstream_job_tags_by_time ON millstream_job_tags (tag, finished_at, job_id);
 
 -- The payload's fields that the job type declares searchable.
@@ -76,6 +77,7 @@ CREATE TABLE millstream_job_fields (
     -- A letter for the type, a colon, the value.
     value text COLLATE "C" NOT NULL,
     finished_at timestamptz NOT NULL,
+    enqueued_at timestamptz NOT NULL,
     PRIMARY KEY (job_id, field)
 );
 CREATE INDEX millstream_job_fields_by_value ON millstream_job_fields (kind, field, value, finished_at, job_id);

@@ -1,6 +1,7 @@
 DROP TABLE millstream_job_fields;
 DROP INDEX millstream_job_tags_by_time;
 ALTER TABLE millstream_job_tags DROP COLUMN finished_at;
+ALTER TABLE millstream_job_tags DROP COLUMN enqueued_at;
 DROP TRIGGER millstream_error_inserted;
 DROP TRIGGER millstream_error_updated;
 DROP TRIGGER millstream_error_deleted;

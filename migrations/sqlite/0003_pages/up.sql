@@ -34,10 +34,11 @@ CREATE TABLE millstream_job_tags_timed (
     tag TEXT NOT NULL,
     job_id BLOB NOT NULL,
     finished_at TEXT NOT NULL,
+    enqueued_at TEXT NOT NULL,
     PRIMARY KEY (tag, job_id)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO millstream_job_tags_timed
-SELECT tags.tag, tags.job_id, jobs.finished_at
+SELECT tags.tag, tags.job_id, jobs.finished_at, jobs.enqueued_at
 FROM millstream_job_tags AS tags JOIN millstream_jobs AS jobs ON jobs.id = tags.job_id;
 DROP TABLE millstream_job_tags;
 ALTER TABLE millstream_job_tags_timed RENAME TO millstream_job_tags;
@@ -51,6 +52,7 @@ CREATE TABLE millstream_job_fields (
     -- A letter for the type, a colon, the value.
     value TEXT NOT NULL,
     finished_at TEXT NOT NULL,
+    enqueued_at TEXT NOT NULL,
     PRIMARY KEY (job_id, field)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX millstream_job_fields_by_value ON millstream_job_fields (kind, field, value, finished_at, job_id);

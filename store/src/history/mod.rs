@@ -2,6 +2,7 @@
 
 mod cursor;
 mod errors;
+mod order;
 mod plan;
 mod query;
 mod record;
@@ -199,6 +200,16 @@ impl History {
 }
 
 impl Filter {
+    /// Whether it lets few rows through, whatever the history's size.
+    fn is_of_one(&self) -> bool {
+        self.id.is_some() || self.revived_from.is_some()
+    }
+
+    /// Whether the index of a tag or a field leads through the page.
+    fn is_led(&self) -> bool {
+        (self.tag.is_some() || !self.fields.is_empty()) && !self.is_of_one()
+    }
+
     /// Whether it can be asked for.
     fn check(&self) -> Result<(), Error> {
         for (field, value) in &self.fields {

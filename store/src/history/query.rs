@@ -5,11 +5,12 @@ use diesel::{
     prelude::*,
     sql_types::{Bool, Text},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
 
 use super::{
     AttemptRecord, Cursor, Filter, JobRecord, errors,
+    order::{InOrder, in_order},
     plan::{Explain, Step},
     record::{AttemptRow, JobRow},
 };
@@ -110,14 +111,16 @@ macro_rules! paged {
 macro_rules! with_page {
     ($filter:ident, $after:expr, $limit:expr, $db:ty, $query:ident => $body:expr) => {
         if let Some(tag) = $filter.tag.take() {
-            let led = tags::table.inner_join(jobs::table.on(jobs::id.eq(tags::job_id)));
+            let led = tags::table
+                .inner_join(jobs::table.on(jobs::id.eq(tags::job_id).and(jobs::enqueued_at.eq(tags::enqueued_at))));
             let query = led.filter(tags::tag.eq(tag)).select(JobRow::as_select()).into_boxed::<$db>();
             let query = narrowed!(query, $filter, tags::finished_at);
             let $query = paged!(query, $after, $limit, tags::finished_at, tags::job_id);
             $body
         } else if let Some((field, value)) = $filter.fields.pop() {
             let kind = $filter.kind.take().unwrap_or_default();
-            let led = fields::table.inner_join(jobs::table.on(jobs::id.eq(fields::job_id)));
+            let led = fields::table
+                .inner_join(jobs::table.on(jobs::id.eq(fields::job_id).and(jobs::enqueued_at.eq(fields::enqueued_at))));
             let query = led
                 .filter(fields::kind.eq(kind))
                 .filter(fields::field.eq(field))
@@ -139,33 +142,74 @@ macro_rules! with_page {
 /// At most `limit` rows after `after`.
 pub(super) async fn page(
     store: &Store,
-    mut filter: Filter,
+    filter: Filter,
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<JobRecord>, Error> {
-    if let Some(text) = &filter.error {
-        filter.error_phrase = errors::rare(store, text).await?;
-    }
-    let rows: Vec<JobRow> = with_conn!(store, read conn: Db => {
-        with_page!(filter, after, limit, Db, query => query.load(conn).await)
-    })?;
+    let rows = match settle(store, filter, after, limit).await? {
+        Settled::Found(_, rows) => rows,
+        Settled::Open(question) => load(store, question, after, limit).await?,
+    };
     rows.into_iter().map(JobRecord::try_from).collect()
 }
 
 /// The plan of such a page.
 pub(super) async fn plan(
     store: &Store,
-    mut filter: Filter,
+    filter: Filter,
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<String>, Error> {
-    if let Some(text) = &filter.error {
-        filter.error_phrase = errors::rare(store, text).await?;
-    }
+    let (Settled::Found(question, _) | Settled::Open(question)) = settle(store, filter, after, limit).await?;
+    let Question { mut filter, is_ordered } = question;
     let steps: Vec<Step> = with_conn!(store, read conn: Db => {
-        with_page!(filter, after, limit, Db, query => Explain(query).load(conn).await)
+        with_page!(filter, after, limit, Db, query => in_order!(is_ordered, Db, conn => Explain(query).load(conn).await))
     })?;
     Ok(steps.into_iter().map(|Step(step)| step).collect())
+}
+
+/// A filter, and whether its rows must be met in their order.
+#[derive(Clone)]
+struct Question {
+    filter: Filter,
+    is_ordered: bool,
+}
+
+enum Settled {
+    /// What the question that was chosen has answered already.
+    Found(Question, Vec<JobRow>),
+    Open(Question),
+}
+
+/// Chooses how to ask. A text that is frequent on Postgres fills the page from the newest failed rows; what they don't answer
+/// is left to the trigrams.
+async fn settle(store: &Store, mut filter: Filter, after: Option<Cursor>, limit: i64) -> Result<Settled, Error> {
+    let Some(text) = filter.error.clone() else {
+        let is_ordered = filter.is_led();
+        return Ok(Settled::Open(Question { filter, is_ordered }));
+    };
+    if !store.is_postgres() {
+        filter.error_phrase = errors::rare(store, &text).await?;
+        return Ok(Settled::Open(Question { filter, is_ordered: false }));
+    }
+    if filter.is_of_one() {
+        return Ok(Settled::Open(Question { filter, is_ordered: false }));
+    }
+    let start = errors::newest_from(store, &filter, after).await?;
+    let newest = Filter { since: start.or(filter.since), ..filter.clone() };
+    let question = Question { filter: newest, is_ordered: true };
+    let rows = load(store, question.clone(), after, limit).await?;
+    if start.is_none() || rows.len() as i64 >= limit {
+        return Ok(Settled::Found(question, rows));
+    }
+    Ok(Settled::Open(Question { filter, is_ordered: !errors::has_trigrams(&text) }))
+}
+
+async fn load(store: &Store, question: Question, after: Option<Cursor>, limit: i64) -> Result<Vec<JobRow>, Error> {
+    let Question { mut filter, is_ordered } = question;
+    with_conn!(store, read conn: Db => {
+        with_page!(filter, after, limit, Db, query => in_order!(is_ordered, Db, conn => query.load(conn).await))
+    })
 }
 
 /// How many rows the filter lets through.

@@ -14,6 +14,7 @@ mod outages;
 mod outbox;
 mod packs;
 mod pages;
+mod partitions;
 mod plans;
 mod pools;
 mod reconcile;

@@ -1,6 +1,6 @@
 -- One row per searchable field of a job, at the time that the job's row shows now.
-INSERT INTO millstream_job_fields AS old (job_id, field, kind, value, finished_at)
-SELECT jobs.id, found.field, jobs.kind, found.value, jobs.finished_at
+INSERT INTO millstream_job_fields AS old (job_id, field, kind, value, finished_at, enqueued_at)
+SELECT jobs.id, found.field, jobs.kind, found.value, jobs.finished_at, jobs.enqueued_at
 FROM millstream_staged AS staged
 JOIN millstream_jobs AS jobs ON jobs.id = staged.id AND jobs.enqueued_at = staged.enqueued_at,
     jsonb_each_text(staged.fields::jsonb) AS found (field, value)

@@ -1,6 +1,6 @@
 -- One row per tag of a job, at the time that the job's row shows now: what came before may have given the tags.
-INSERT INTO millstream_job_tags AS old (tag, job_id, finished_at)
-SELECT DISTINCT tags.tag, jobs.id, jobs.finished_at
+INSERT INTO millstream_job_tags AS old (tag, job_id, finished_at, enqueued_at)
+SELECT DISTINCT tags.tag, jobs.id, jobs.finished_at, jobs.enqueued_at
 FROM millstream_staged AS staged
 JOIN millstream_jobs AS jobs ON jobs.id = staged.id AND jobs.enqueued_at = staged.enqueued_at,
     jsonb_array_elements_text(jobs.tags) AS tags (tag)
