@@ -39,7 +39,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Fields of the payload by which the history can be searched, such as `user` or `order.country`: at most 16 paths of
     /// names of `A-Z a-z 0-9 _ -` with dots between. Texts of up to 500 bytes, numbers and booleans are found. A worker tells
-    /// recorders when it starts; what was recorded before a field was declared is not found by it. Default: none.
+    /// recorders when it starts; what was recorded before a field was declared is not found by it, and neither is what
+    /// [`HISTORY`](Job::HISTORY) keeps without its payload. A recorder that runs learns within 10 seconds of what is declared
+    /// anew for a kind that it has recorded before; of a kind that is new to it, at once. Default: none.
     const SEARCHABLE: &'static [&'static str] = &[];
 
     /// The delay after the failed attempt number `attempt` (from 1) with its error, for what a curve can't tell: a rate limit's

@@ -5,10 +5,10 @@ use std::{future::IntoFuture, sync::Arc};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use millstream_queue::Outcome;
+use millstream_queue::{Client, Outcome};
 use uuid::Uuid;
 
-use super::{rows, rows::Row, write::write};
+use super::{rows, rows::Row, searchable::Declared, write::write};
 use crate::{
     Error, Store, fit,
     schema::millstream_rejected as rejected,
@@ -78,12 +78,14 @@ impl Store {
     }
 
     /// Writes what was set aside as `id` into the history after all, once whatever stood against it is mended, and deletes it
-    /// there. How many outcomes it held; those that were recorded meanwhile count too and change nothing.
+    /// there. How many outcomes it held; those that were recorded meanwhile count too and change nothing. `client`, one of the
+    /// namespace that they came from, tells which fields of their payloads are searchable now.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Refused`] where it still can't be read or written: it stays, and what of a pack can be
-    /// written is written; [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
-    pub async fn retry_rejected(&self, id: Uuid) -> Result<u64, Error> {
+    /// written is written; [`Error::Queue`] where Redis doesn't answer; [`Error::NotMigrated`], [`Error::Unreachable`],
+    /// [`Error::Query`].
+    pub async fn retry_rejected(&self, id: Uuid, client: &Client) -> Result<u64, Error> {
         let kept: Option<Kept> = with_conn!(self, read conn: Db => {
             rejected::table.find(Id(id)).select(Kept::as_select()).first(conn).await.optional()
         })?;
@@ -94,6 +96,7 @@ impl Store {
         let mut rows: Vec<Row> = outcomes.into_iter().map(|outcome| Row::new(&queue, &entry, outcome)).collect();
         let count = rows.len() as u64;
         rows::choose_heads(&mut rows);
+        Declared::default().fill(client, &mut rows).await?;
         if let Some(refused) = write(self, &rows.into()).await?.into_iter().next() {
             return Err(Error::Refused { id, reason: refused.reason });
         }

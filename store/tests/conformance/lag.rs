@@ -144,18 +144,21 @@ on_both! {
         assert_eq!(Outcome::decode_pack(&outcomes[0].body).expect("a pack"), [cursed(of)]);
 
         for row in packs.iter().chain(&outcomes) {
-            let error = store.retry_rejected(row.id).await.expect_err("still refused");
+            let error = store.retry_rejected(row.id, &queue.client).await.expect_err("still refused");
             assert!(matches!(&error, Error::Refused { id, .. } if *id == row.id), "{error}");
         }
         lift(&store).await;
+        queue.client.declare_searchable("photos", "resize", &["photo"]).await.expect("declared");
         for row in &outcomes {
-            assert_eq!(store.retry_rejected(row.id).await.expect("written"), 1);
-            assert!(matches!(store.retry_rejected(row.id).await, Err(Error::NotFound { .. })));
+            assert_eq!(store.retry_rejected(row.id, &queue.client).await.expect("written"), 1);
+            assert!(matches!(store.retry_rejected(row.id, &queue.client).await, Err(Error::NotFound { .. })));
         }
         assert!(store.delete_rejected(packs[0].id).await.expect("deleted"));
         assert!(!store.delete_rejected(packs[0].id).await.expect("gone before"));
         assert_eq!((store.count_rejected().await.expect("a count"), store.history().count().await.expect("a count")), (0, 4));
         assert_eq!(store.history().tag("t").count().await.expect("a count"), 2);
+        let found = store.history().kind("resize").field("photo", 7).count().await.expect("a count");
+        assert_eq!(found, refused.len() as u64);
         let late = store.history().id(Uuid::from_u128(4)).await.expect("a page");
         assert_eq!((late.rows[0].state, &*late.rows[0].worker), (State::Dead, "cursed"));
     }
