@@ -13,6 +13,8 @@ use crate::Error;
 
 /// A recorder that has read within this time lives.
 const SILENCE: Duration = Duration::from_secs(15);
+/// How long one may take from its start to its first read.
+const STARTING: Duration = Duration::from_secs(1);
 /// The field of `control` that holds the number of the watermark.
 pub(super) const MARK: &str = "sql:mark";
 
@@ -69,10 +71,12 @@ impl Facts {
             .query_async(&mut conn)
             .await;
         let ((record, mark, outcomes, dropped), packs) = asked.map_err(millstream_queue::Error::from)?;
-        let group: Result<StreamInfoConsumersReply, RedisError> =
-            redis::cmd("XINFO").arg("CONSUMERS").arg(keys.done()).arg(RECORDER).query_async(&mut conn).await;
-        let lives = |idle: usize| idle as u128 <= SILENCE.as_millis();
-        let recorders = group.map_or(0, |group| group.consumers.iter().filter(|one| lives(one.idle)).count());
+        let mut recorders = living_recorders(client, queue).await;
+        if recorders == 0 && outcomes.unwrap_or(0) > 0 {
+            // One that has just started is in the group from its first read on.
+            tokio::time::sleep(STARTING).await;
+            recorders = living_recorders(client, queue).await;
+        }
         Ok(Self {
             queue: queue.to_owned(),
             server,
@@ -172,4 +176,12 @@ fn wrong(what: &'static str) -> Error {
     let error =
         RedisError::from((redis::ErrorKind::UnexpectedReturnType, "no answer of a Redis stream", what.to_owned()));
     millstream_queue::Error::from(error).into()
+}
+
+async fn living_recorders(client: &Client, queue: &str) -> usize {
+    let Ok(mut conn) = client.connection().await else { return 0 };
+    let group: Result<StreamInfoConsumersReply, RedisError> =
+        redis::cmd("XINFO").arg("CONSUMERS").arg(client.keys(queue).done()).arg(RECORDER).query_async(&mut conn).await;
+    let lives = |idle: usize| idle as u128 <= SILENCE.as_millis();
+    group.map_or(0, |group| group.consumers.iter().filter(|one| lives(one.idle)).count())
 }

@@ -24,14 +24,14 @@ pub(super) struct Listener {
 /// Ends with its client, which ends the connection and with it the task.
 #[derive(Debug)]
 struct Session {
-    _client: Client,
-    task: JoinHandle<()>,
+    client: Client,
+    _task: JoinHandle<()>,
 }
 
 impl Listener {
     /// From its end on no change stays untold. Where that fails, reads by the clock go on.
     pub(super) async fn listen(&mut self, store: &Store, scope: &str) {
-        let lives = self.session.as_ref().is_some_and(|session| !session.task.is_finished());
+        let lives = self.session.as_ref().is_some_and(|session| !session.client.is_closed());
         let Backend::Postgres(database) = store.backend() else { return };
         if lives {
             return;
@@ -40,7 +40,7 @@ impl Listener {
             let (client, connection) = database.connect().await?;
             let task = tokio::spawn(hear(connection, scope.to_owned(), self.told.clone()));
             client.batch_execute(LISTEN).await?;
-            Ok::<_, Error>(Session { _client: client, task })
+            Ok::<_, Error>(Session { client, _task: task })
         };
         match opened.await {
             Ok(session) => self.session = Some(session),
@@ -64,6 +64,7 @@ async fn hear(mut connection: WireConnection, scope: String, told: Arc<Notify>) 
             told.notify_one();
         }
     }
-    // Whoever waits connects anew and reads what was missed.
+    // Whoever waits connects anew and reads what was missed. Closed first, so that they see it.
+    drop(connection);
     told.notify_one();
 }
