@@ -27,7 +27,7 @@ fn act(number: u32) -> Act {
         4 => Act::RetryIn { ms: 300 },
         5 => Act::Snooze { ms: 200 },
         6 => Act::Sleep { ms: 100 },
-        7 if number % 4 == 0 => Act::RetryIn { ms: LONG },
+        7 if number.is_multiple_of(4) => Act::RetryIn { ms: LONG },
         7 if number % 4 == 2 => Act::Snooze { ms: LONG },
         _ => Act::Quiet,
     }
