@@ -10,7 +10,7 @@ use diesel::{
 };
 
 /// The LIKE pattern for a text anywhere inside, its own wildcards taken literally.
-pub(super) fn pattern(text: &str) -> String {
+pub(crate) fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {

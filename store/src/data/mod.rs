@@ -13,13 +13,16 @@ mod value;
 
 #[doc(hidden)]
 pub use self::conn::{AnyConn, abandon, begin, commit, work};
-pub(crate) use self::retry::{TRIES, is_conflict, pause};
 pub use self::{
     conn::{Conn, QueryFuture, SqliteConn},
     crud::Data,
     list::{Condition, List, ListPage, Op, Sort},
     model::{Column, Kind, Model, Summary},
     transaction::{Isolation, Tx},
+};
+pub(crate) use self::{
+    contains::pattern,
+    retry::{TRIES, is_conflict, pause},
 };
 #[doc(hidden)]
 pub use self::{

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Error, Store,
+    data::pattern,
     schema::{
         millstream_attempts as attempts, millstream_job_fields as fields, millstream_job_tags as tags,
         millstream_jobs as jobs,
@@ -62,7 +63,7 @@ macro_rules! narrowed {
             // The literal keeps the statement out of the cache: how to find a text depends on the text.
             query = query
                 .filter(sql::<Bool>("millstream_jobs.error IS NOT NULL"))
-                .filter(lower(jobs::error).like(containing(&text)).escape('\\'));
+                .filter(lower(jobs::error).like(pattern(&text.to_ascii_lowercase())).escape('\\'));
         }
         if let Some(phrase) = filter.error_phrase {
             query = query.filter(
@@ -239,17 +240,4 @@ pub(super) async fn attempts(store: &Store, id: Uuid) -> Result<Vec<AttemptRecor
             .await
     })?;
     rows.into_iter().map(AttemptRecord::try_from).collect()
-}
-
-/// The LIKE pattern for a text anywhere inside, its own wildcards taken literally.
-fn containing(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter.to_ascii_lowercase());
-    }
-    pattern.push('%');
-    pattern
 }
