@@ -41,6 +41,8 @@ SELECT id, to_account, from_account, amount, memo, created_at FROM transfers;
 
 CREATE FUNCTION transfers_move() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Locked in one order: two transfers in opposite directions would else wait for each other.
+    PERFORM FROM accounts WHERE id IN (NEW.from_account, NEW.to_account) ORDER BY id FOR NO KEY UPDATE;
     UPDATE accounts SET balance = balance - NEW.amount WHERE id = NEW.from_account;
     UPDATE accounts SET balance = balance + NEW.amount WHERE id = NEW.to_account;
     RETURN NULL;
