@@ -18,8 +18,7 @@ pub fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     if has_null {
         finite::check(payload)?;
     }
-    // Each level takes two bytes, so that most payloads need no look.
-    if json.len() > 2 * DEEPEST && depth(&json) > DEEPEST {
+    if is_too_deep(&json) {
         return Err(serde_json::Error::custom(format!(
             "nested more than {DEEPEST} levels deep, which can't be read back"
         )));
@@ -30,9 +29,9 @@ pub fn to_vec(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
 /// Checks a text that others wrote: JSON, and not nested more deeply than can be read back.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
-    match depth(text.as_bytes()) {
-        0..=DEEPEST => Ok(()),
-        _ => Err(format!("nested more than {DEEPEST} levels deep")),
+    match is_too_deep(text.as_bytes()) {
+        false => Ok(()),
+        true => Err(format!("nested more than {DEEPEST} levels deep")),
     }
 }
 
@@ -46,6 +45,11 @@ impl Formatter for Compact<'_> {
         *self.has_null = true;
         writer.write_all(b"null")
     }
+}
+
+/// Whether a valid JSON text can't be read back. Most have fewer brackets than would be needed.
+fn is_too_deep(json: &[u8]) -> bool {
+    json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > DEEPEST && depth(json) > DEEPEST
 }
 
 /// Levels of nesting in a valid JSON text.

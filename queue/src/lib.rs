@@ -80,7 +80,7 @@ pub use job::{History, Job, Priority};
 pub use json::to_vec as to_json;
 pub use keys::Lane;
 pub use options::Options;
-pub use outbox::{Deferred, DeferredEvent, Keep, Message, MessageOptions, Relayed, Target};
+pub use outbox::{Deferred, DeferredEvent, Keep, Message, MessageOptions, MessageRef, OutboxBatch, Relayed, Target};
 pub use outcome::{Outcome, State};
 pub use push::{Push, PushAll};
 pub use recording::{Overflow, UNRECORDED_LIMIT, Unrecorded};

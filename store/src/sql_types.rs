@@ -2,7 +2,7 @@
 
 use std::{fmt, io::Write};
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::{
     backend::Backend,
     deserialize::{self, FromSql, FromSqlRow},
@@ -141,7 +141,7 @@ impl ToSql<DbTime, Sqlite> for DateTime<Utc> {
 impl FromSql<DbTime, Sqlite> for DateTime<Utc> {
     fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-        Ok(NaiveDateTime::parse_from_str(&text, TIME)?.and_utc())
+        Ok(DateTime::parse_from_rfc3339(&text)?.to_utc())
     }
 }
 

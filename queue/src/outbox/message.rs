@@ -122,30 +122,50 @@ impl MessageOptions {
 }
 
 impl Message {
+    /// The part of it that is relayed.
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        let Self { id, kind, body, options, created_at, .. } = self;
+        MessageRef { id: *id, kind, body, options, created_at: *created_at }
+    }
+}
+
+/// A [`Message`] whose target is known otherwise, as it is relayed.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageRef<'m> {
+    /// The id of the job or of the event.
+    pub id: Uuid,
+    /// The job's kind or the event's name.
+    pub kind: &'m str,
+    /// The payload, JSON.
+    pub body: &'m str,
+    /// What differs from the defaults.
+    pub options: &'m MessageOptions,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+}
+
+impl MessageRef<'_> {
     /// Checks everything that a push or a publish checks, for rows that others wrote.
-    ///
-    /// # Errors
-    /// What is wrong with it and what would be right.
-    pub fn check(&self, payload_limit: usize) -> Result<(), String> {
-        let what = match &self.target {
+    pub(super) fn check(&self, target: &Target, payload_limit: usize) -> Result<(), String> {
+        let what = match target {
             Target::Queue(_) => "kind",
             Target::Topic(_) => "topic",
         };
-        names::check(what, &self.kind).map_err(|error| error.to_string())?;
-        if let Target::Topic(topic) = &self.target
-            && *topic != self.kind
+        names::check(what, self.kind).map_err(|error| error.to_string())?;
+        if let Target::Topic(topic) = target
+            && topic != self.kind
         {
             return Err(format!("an event of the topic {topic} has the kind {}; it needs the topic's name", self.kind));
         }
         if self.body.len() > payload_limit {
             return Err(format!("the payload is {} bytes, the limit is {payload_limit}", self.body.len()));
         }
-        json::check(&self.body).map_err(|error| format!("the payload is no JSON that can be read back: {error}"))?;
+        json::check(self.body).map_err(|error| format!("the payload is no JSON that can be read back: {error}"))?;
         self.check_options()
     }
 
     fn check_options(&self) -> Result<(), String> {
-        let options = &self.options;
+        let options = self.options;
         if let Some(lane) = &options.lane
             && !["high", "normal", "low"].contains(&lane.as_str())
         {
@@ -182,6 +202,10 @@ mod tests {
         }
     }
 
+    fn check(message: &Message, payload_limit: usize) -> Result<(), String> {
+        message.as_ref().check(&message.target, payload_limit)
+    }
+
     #[test]
     fn a_target_is_read_back_and_anything_else_refused() {
         for text in ["queue:mail", "topic:order_paid"] {
@@ -194,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_a_push_would_refuse_is_refused_with_the_reason() {
-        assert_eq!(message("queue:mail", "send", "{}", "{}").check(10), Ok(()));
+        assert_eq!(check(&message("queue:mail", "send", "{}", "{}"), 10), Ok(()));
         let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
         for (kind, body, options, reason) in [
             ("", "{}", "{}", "at least one character"),
@@ -206,13 +230,12 @@ mod tests {
             ("send", "{}", r#"{"opt":{"tags":[""]}}"#, "tag"),
             ("send", "{}", r#"{"opt":{"unique":{"key":"}:x","until":"time"}}}"#, "digest"),
         ] {
-            let refused = message("queue:mail", kind, body, options).check(1000).expect_err("refused");
+            let refused = check(&message("queue:mail", kind, body, options), 1000).expect_err("refused");
             assert!(refused.contains(reason), "{refused}");
         }
-        assert!(
-            message("queue:mail", "send", "\"0123456789\"", "{}").check(10).expect_err("large").contains("12 bytes")
-        );
-        assert!(message("topic:paid", "other", "{}", "{}").check(10).is_err());
+        let large = message("queue:mail", "send", "\"0123456789\"", "{}");
+        assert!(check(&large, 10).expect_err("large").contains("12 bytes"));
+        assert!(check(&message("topic:paid", "other", "{}", "{}"), 10).is_err());
         assert!(MessageOptions::parse(Some(r#"{"dely":3}"#)).expect_err("a typo").contains("dely"));
     }
 }

@@ -7,28 +7,62 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
-use millstream_queue::{Message, Relayed, Target};
+use millstream_queue::{Client, OutboxBatch, Relayed, Target};
 use tracing::warn;
 
-use super::row::Waiting;
-use crate::{
-    Data, Error, Isolation, Store, Tx, query,
-    schema::{millstream_outbox as outbox, millstream_outbox_batches as batches},
+use super::{
+    members::{Members, OnItsWay},
+    row::Waiting,
 };
+use crate::{Data, Error, Isolation, Store, Tx, query, schema::millstream_outbox_batches as batches};
 
 /// A batch that is written down. Whoever sends it, and whenever, sends the same.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    pub(super) target: Target,
+    pub(super) target: String,
     pub(super) number: i64,
+    /// The numbers of its rows, in the order of their messages.
     pub(super) seqs: Vec<i64>,
-    pub(super) messages: Vec<Message>,
+}
+
+impl Batch {
+    pub(super) fn members(&self) -> Members {
+        Members::new(self.seqs.iter().copied())
+    }
+}
+
+/// Where batches are packed for.
+#[derive(Clone, Debug)]
+pub(super) struct Packer {
+    pub(super) client: Client,
+    /// The outbox's id.
+    pub(super) outbox: String,
+}
+
+impl Packer {
+    pub(super) fn begin(&self, target: &Target, number: i64) -> OutboxBatch {
+        self.client.outbox_batch(&self.outbox, target, number.unsigned_abs())
+    }
+
+    /// Packs rows, and says why the others can't be relayed.
+    fn pack(&self, target: &str, number: i64, rows: &[Waiting]) -> (Batch, Option<OutboxBatch>, Vec<(i64, String)>) {
+        let (mut seqs, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
+        let mut packed = target.parse().map(|target| self.begin(&target, number)).map_err(|error| error.to_string());
+        for row in rows {
+            match packed.as_mut().map_err(|reason| reason.clone()).and_then(|batch| row.add_to(batch)) {
+                Ok(()) => seqs.push(row.seq),
+                Err(reason) => bad.push((row.seq, reason)),
+            }
+        }
+        let packed = packed.ok().filter(|_| !seqs.is_empty());
+        (Batch { target: target.to_owned(), number, seqs }, packed, bad)
+    }
 }
 
 /// What is to be done for a target.
 #[derive(Debug)]
 pub(super) enum Next {
-    Send(Batch),
+    Send(Batch, OutboxBatch),
     /// A batch with this number is on its way by another relay, unless that one died.
     Elsewhere(i64),
     Nothing,
@@ -39,14 +73,20 @@ pub(super) enum Next {
 const LOCK: &str = "INSERT INTO millstream_outbox_batches (target, batch) VALUES ($1, 0) \
                     ON CONFLICT (target) DO UPDATE SET batch = millstream_outbox_batches.batch RETURNING batch, members";
 
-/// The oldest rows of a target, at most 512 and about 1 MiB of payload, at least one.
-const OLDEST: &str = "SELECT seq, target, order_key, kind, id, body, options, created_at FROM \
-                      (SELECT o.*, octet_length(body) AS bytes, sum(octet_length(body)) OVER (ORDER BY seq) AS total FROM \
-                      (SELECT * FROM millstream_outbox WHERE target = $1 ORDER BY seq LIMIT 512) o) t \
-                      WHERE total - bytes < 1048576 ORDER BY seq";
+/// Rows of a batch, at most: they keep Redis from others for some 3 ms.
+pub(super) const ROWS: usize = 2048;
+/// Bytes of payload in a batch, unless one row alone has more.
+pub(super) const BYTES: usize = 1024 * 1024;
 
-const MEMBERS: &str = "SELECT seq, target, order_key, kind, id, body, options, created_at FROM millstream_outbox \
-                       WHERE target = $1 ORDER BY seq";
+/// The oldest rows of a target, as many as make a batch.
+fn oldest() -> String {
+    let columns = Waiting::COLUMNS;
+    format!(
+        "SELECT {columns} FROM (SELECT o.*, octet_length(body) AS bytes, sum(octet_length(body)) OVER (ORDER BY seq) AS total \
+         FROM (SELECT * FROM millstream_outbox WHERE target = $1 ORDER BY seq LIMIT {ROWS}) o) t \
+         WHERE total - bytes < {BYTES} ORDER BY seq"
+    )
+}
 
 /// Placeholders stand in their order, since SQLite takes them by their first place.
 const SET_ASIDE: &str = "INSERT INTO millstream_outbox_rejected \
@@ -86,16 +126,16 @@ pub(super) async fn advance(
     target: &str,
     done: Option<(Batch, Relayed)>,
     adopted: Option<i64>,
-    payload_limit: usize,
+    packer: &Packer,
 ) -> Result<Next, Error> {
-    let target = target.to_owned();
+    let (target, packer) = (target.to_owned(), packer.clone());
     // Others' rows matter only as each statement finds them, so nothing is gained by a stricter level.
     let advanced = store.transaction_at(Isolation::ReadCommitted, async move |tx| {
         let (batch, members) = settle(&tx, &target, done.as_ref()).await?;
         match members {
-            Some(members) if adopted == Some(batch) => again(&tx, &target, batch, &members, payload_limit).await,
+            Some(members) if adopted == Some(batch) => again(&tx, &target, batch, members, &packer).await,
             Some(_) => Ok(Next::Elsewhere(batch)),
-            None => write_down(&tx, &target, batch, payload_limit).await,
+            None => write_down(&tx, &target, batch, &packer).await,
         }
     });
     advanced.await
@@ -111,15 +151,17 @@ pub(super) async fn finish(store: &Store, target: &str, done: Option<(Batch, Rel
 
 /// Locks the target and strikes out what is `done`, unless another relay did. The number of the last batch, and its members if
 /// it is on its way.
-async fn settle(tx: &Tx, target: &str, done: Option<&(Batch, Relayed)>) -> Result<(i64, Option<String>), Error> {
+async fn settle(tx: &Tx, target: &str, done: Option<&(Batch, Relayed)>) -> Result<(i64, Option<OnItsWay>), Error> {
     let name = target.to_owned();
     let Locked { batch, members } =
         tx.write(query!(|conn: Db| sql_query(LOCK).bind::<Text, _>(name).get_result::<Locked>(conn).await)).await?;
-    match done {
-        Some((sent, relayed)) if members.is_some() && sent.number == batch => {
+    let on_its_way = members.as_deref().map(OnItsWay::parse);
+    match (done, on_its_way) {
+        (Some((sent, relayed)), Some(on_its_way)) if sent.number == batch => {
+            delete(tx, target, on_its_way.arrived).await?;
             Ok((strike_out(tx, target, sent, relayed).await?, None))
         }
-        _ => Ok((batch, members)),
+        (_, on_its_way) => Ok((batch, on_its_way)),
     }
 }
 
@@ -142,7 +184,7 @@ async fn strike_out(tx: &Tx, target: &str, sent: &Batch, relayed: &Relayed) -> R
                 set_aside(tx, target, *seq, reason).await?;
             }
         }
-        delete(tx, target, sent.seqs.clone()).await?;
+        delete(tx, target, sent.members()).await?;
     }
     let number = last.max(sent.number);
     note(tx, target, number, None).await?;
@@ -150,71 +192,43 @@ async fn strike_out(tx: &Tx, target: &str, sent: &Batch, relayed: &Relayed) -> R
 }
 
 /// The batch that was written down before, for one whose relay died.
-async fn again(tx: &Tx, target: &str, number: i64, members: &str, payload_limit: usize) -> Result<Next, Error> {
-    let seqs: Vec<i64> = serde_json::from_str(members).unwrap_or_default();
-    let (name, chosen) = (target.to_owned(), seqs);
-    let list = chosen.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    let rows: Vec<Waiting> = if chosen.is_empty() {
-        Vec::new()
-    } else {
-        // Numbers only, so nothing has to be escaped.
-        let statement = MEMBERS.replace("ORDER BY", &format!("AND seq IN ({list}) ORDER BY"));
-        tx.write(query!(|conn: Db| { sql_query(statement).bind::<Text, _>(name).load(conn).await })).await?
-    };
-    let (good, bad) = sorted(rows, payload_limit);
-    for (seq, reason) in bad {
-        set_aside(tx, target, seq, &reason).await?;
-        delete(tx, target, vec![seq]).await?;
+async fn again(tx: &Tx, target: &str, number: i64, written: OnItsWay, packer: &Packer) -> Result<Next, Error> {
+    // Else they would be read as rows that wait.
+    delete(tx, target, written.arrived).await?;
+    let condition = written.batch.condition();
+    let columns = Waiting::COLUMNS;
+    let statement = format!("SELECT {columns} FROM millstream_outbox WHERE target = $1 AND {condition} ORDER BY seq");
+    let name = target.to_owned();
+    let rows: Vec<Waiting> =
+        tx.write(query!(|conn: Db| sql_query(statement).bind::<Text, _>(name).load(conn).await)).await?;
+    let (batch, packed, bad) = packer.pack(target, number, &rows);
+    set_aside_all(tx, target, &bad).await?;
+    match packed {
+        Some(packed) => Ok(Next::Send(batch, packed)),
+        None => {
+            // Someone deleted its rows by hand; the number stays used.
+            note(tx, target, number, None).await?;
+            write_down(tx, target, number, packer).await
+        }
     }
-    if good.is_empty() {
-        // Someone deleted its rows by hand; the number stays used.
-        note(tx, target, number, None).await?;
-        return write_down(tx, target, number, payload_limit).await;
-    }
-    Ok(batch(target, number, good))
 }
 
-async fn write_down(tx: &Tx, target: &str, last: i64, payload_limit: usize) -> Result<Next, Error> {
+async fn write_down(tx: &Tx, target: &str, last: i64, packer: &Packer) -> Result<Next, Error> {
     loop {
         let name = target.to_owned();
         let rows: Vec<Waiting> =
-            tx.write(query!(|conn: Db| sql_query(OLDEST).bind::<Text, _>(name).load(conn).await)).await?;
+            tx.write(query!(|conn: Db| sql_query(oldest()).bind::<Text, _>(name).load(conn).await)).await?;
         if rows.is_empty() {
             return Ok(Next::Nothing);
         }
-        let (good, bad) = sorted(rows, payload_limit);
-        for (seq, reason) in &bad {
-            warn!(target, seq, %reason, "a row of the outbox is set aside");
-            set_aside(tx, target, *seq, reason).await?;
-        }
-        delete(tx, target, bad.into_iter().map(|(seq, _)| seq).collect()).await?;
-        if !good.is_empty() {
-            let seqs: Vec<i64> = good.iter().map(|(seq, _)| *seq).collect();
-            let members = serde_json::to_string(&seqs).expect("numbers are JSON");
-            note(tx, target, last + 1, Some(members)).await?;
-            return Ok(batch(target, last + 1, good));
+        let (batch, packed, bad) = packer.pack(target, last + 1, &rows);
+        set_aside_all(tx, target, &bad).await?;
+        if let Some(packed) = packed {
+            let on_its_way = OnItsWay { batch: batch.members(), arrived: Members::default() };
+            note(tx, target, batch.number, Some(on_its_way.to_text())).await?;
+            return Ok(Next::Send(batch, packed));
         }
     }
-}
-
-type Good = Vec<(i64, Message)>;
-type Bad = Vec<(i64, String)>;
-
-fn sorted(rows: Vec<Waiting>, payload_limit: usize) -> (Good, Bad) {
-    let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        match row.message(payload_limit) {
-            Ok(message) => good.push((row.seq, message)),
-            Err(reason) => bad.push((row.seq, reason)),
-        }
-    }
-    (good, bad)
-}
-
-fn batch(target: &str, number: i64, good: Good) -> Next {
-    let target: Target = target.parse().expect("messages were made of its rows, which parses it");
-    let (seqs, messages) = good.into_iter().unzip();
-    Next::Send(Batch { target, number, seqs, messages })
 }
 
 async fn note(tx: &Tx, target: &str, number: i64, members: Option<String>) -> Result<(), Error> {
@@ -227,17 +241,23 @@ async fn note(tx: &Tx, target: &str, number: i64, members: Option<String>) -> Re
     Ok(())
 }
 
-async fn delete(tx: &Tx, target: &str, seqs: Vec<i64>) -> Result<(), Error> {
-    if seqs.is_empty() {
+async fn delete(tx: &Tx, target: &str, members: Members) -> Result<(), Error> {
+    if members.is_empty() {
         return Ok(());
     }
+    let condition = members.condition();
+    let statement = format!("DELETE FROM millstream_outbox WHERE target = $1 AND {condition}");
     let name = target.to_owned();
-    tx.write(query!(|conn: Db| {
-        let rows = outbox::table.filter(outbox::target.eq(name).and(outbox::seq.eq_any(seqs)));
-        diesel::delete(rows).execute(conn).await
-    }))
-    .await?;
+    tx.write(query!(|conn: Db| sql_query(statement).bind::<Text, _>(name).execute(conn).await)).await?;
     Ok(())
+}
+
+async fn set_aside_all(tx: &Tx, target: &str, bad: &[(i64, String)]) -> Result<(), Error> {
+    for (seq, reason) in bad {
+        warn!(target, seq, %reason, "a row of the outbox is set aside");
+        set_aside(tx, target, *seq, reason).await?;
+    }
+    delete(tx, target, Members::new(bad.iter().map(|(seq, _)| *seq))).await
 }
 
 async fn set_aside(tx: &Tx, target: &str, seq: i64, reason: &str) -> Result<(), Error> {

@@ -11,7 +11,9 @@
 //! There `options` is a JSON object with the members of [`MessageOptions`](millstream_queue::MessageOptions), and rows with the
 //! same target and `order_key` keep the order in which their transactions commit.
 
+mod ahead;
 mod batch;
+mod members;
 mod relay;
 mod row;
 mod status;

@@ -9,12 +9,13 @@ use std::{
 use diesel::{sql_query, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use futures::{StreamExt, future::BoxFuture, stream};
-use millstream_queue::{Client, PAYLOAD_LIMIT};
+use millstream_queue::Client;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
-    batch::{self, Next},
+    ahead::Ahead,
+    batch::{self, Next, Packer},
     status,
     wake::Wake,
 };
@@ -22,8 +23,8 @@ use crate::{Data, Error, Store, query, record::Trouble};
 
 /// Targets that are served at once.
 const TARGETS: usize = 4;
-/// Batches of one target before the other targets are looked for again.
-const TURN: usize = 64;
+/// How long one target is served before the other targets are looked for again.
+const TURN: Duration = Duration::from_millis(250);
 /// For how long a batch on its way belongs to the relay that wrote it down. Sent twice, it still has its effect once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -68,25 +69,28 @@ impl Relay {
             set_most(&self.store, i64::try_from(most).unwrap_or(i64::MAX)).await?;
         }
         let stop = CancellationToken::new();
-        let _stop_on_drop = stop.clone().drop_guard();
+        let stop_on_drop = stop.clone().drop_guard();
         let wake = Wake::new(&self.store, stop.clone());
         info!(%outbox, "relaying");
-        let mut working = Box::pin(self.work(outbox, wake, stop.clone()));
+        // In a task, so that what its connections read is handed over on the spot, wherever this future is awaited.
+        let mut working = tokio::spawn(async move { self.work(outbox, wake, stop).await });
         tokio::select! {
-            () = shutdown => stop.cancel(),
-            () = &mut working => return Ok(()),
+            () = shutdown => {}
+            _ = &mut working => return Ok(()),
         }
-        working.await;
+        drop(stop_on_drop);
+        let _ = working.await;
         info!("relaying stopped");
         Ok(())
     }
 
     async fn work(&self, outbox: String, wake: Wake, stop: CancellationToken) {
         let mut trouble = Trouble::new("relaying the outbox");
+        let packer = Packer { client: self.client.clone(), outbox };
         let mut lanes = BTreeMap::new();
         let mut raised: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let mut round = self.round(&outbox, &mut lanes, &stop).await;
+            let mut round = self.round(&packer, &mut lanes, &stop).await;
             // Numbers of transactions that rolled back move it too, so now and then without any row relayed.
             if matches!(round, Ok(true)) || raised.is_none_or(|at| at.elapsed() >= RAISE) {
                 raised = Some(Instant::now());
@@ -119,7 +123,7 @@ impl Relay {
     /// Serves each target for which rows wait. Whether anything was relayed.
     async fn round(
         &self,
-        outbox: &str,
+        packer: &Packer,
         lanes: &mut BTreeMap<String, Lane>,
         stop: &CancellationToken,
     ) -> Result<bool, Error> {
@@ -130,7 +134,7 @@ impl Relay {
         }
         let mut serving: Vec<BoxFuture<'_, Result<bool, Error>>> = Vec::with_capacity(lanes.len());
         for (target, lane) in lanes.iter_mut() {
-            serving.push(Box::pin(lane.serve(self, outbox, target, stop)));
+            serving.push(Box::pin(lane.serve(&self.store, packer, target, stop)));
         }
         let served: Vec<Result<bool, Error>> = stream::iter(serving).buffer_unordered(TARGETS).collect().await;
         let mut any = false;
@@ -153,45 +157,60 @@ struct Lane {
 impl Lane {
     async fn serve(
         &mut self,
-        relay: &Relay,
-        outbox: &str,
+        store: &Store,
+        packer: &Packer,
         target: &str,
         stop: &CancellationToken,
     ) -> Result<bool, Error> {
-        let (mut done, mut turns) = (None, 0);
+        let (start, mut any, mut done) = (Instant::now(), false, None);
         loop {
             let has_done = done.is_some();
-            // What was taken in a transaction is not refused here.
-            let limit = relay.client.payload_limit().max(PAYLOAD_LIMIT);
-            let began = Instant::now();
-            let next = batch::advance(&relay.store, target, done.take(), self.mine, limit).await?;
-            let held = began.elapsed();
+            let mut began = Instant::now();
+            let next = batch::advance(store, target, done.take(), self.mine, packer).await?;
+            let mut held = began.elapsed();
             if has_done {
                 self.mine = None;
             }
-            let batch = match next {
-                Next::Send(batch) => batch,
-                Next::Nothing => return Ok(turns > 0),
+            let (mut batch, mut packed) = match next {
+                Next::Send(batch, packed) => (batch, packed),
+                Next::Nothing => return Ok(any),
                 Next::Elsewhere(number) => {
                     self.wait_for(number);
                     return Ok(false);
                 }
             };
-            self.mine = Some(batch.number);
-            // Written down, it is sent in any case: its owner would otherwise be waited for.
-            let number = batch.number.unsigned_abs();
-            let sent = Instant::now();
-            let relayed = relay.client.relay(outbox, &batch.target, number, &batch.messages).await?;
-            if !relay.store.is_postgres() {
-                // Who waits for the lock of a SQLite file only looks now and then: for half of the time it is free.
-                tokio::time::sleep(held.saturating_sub(sent.elapsed())).await;
-            }
-            done = Some((batch, relayed));
-            turns += 1;
-            if turns == TURN || stop.is_cancelled() {
-                batch::finish(&relay.store, target, done.take()).await?;
-                self.mine = None;
-                return Ok(true);
+            let mut ahead = Ahead::new(store, packer);
+            // As long as nothing is out of the ordinary, each batch follows the one before.
+            loop {
+                self.mine = Some(batch.number);
+                any = true;
+                // Written down, it is sent in any case: its owner would otherwise be waited for.
+                let (relayed, read) = tokio::join!(packer.client.relay(packed), ahead.read(&batch));
+                let (relayed, (deleting, next)) = (relayed?, read.unwrap_or_default());
+                held += deleting;
+                if !store.is_postgres() {
+                    // Who waits for the lock of a SQLite file only looks now and then: for a third of the time it is free.
+                    tokio::time::sleep((held * 3 / 2).saturating_sub(began.elapsed())).await;
+                }
+                if start.elapsed() >= TURN || stop.is_cancelled() {
+                    batch::finish(store, target, Some((batch, relayed))).await?;
+                    self.mine = None;
+                    return Ok(true);
+                }
+                began = Instant::now();
+                match next {
+                    Some(next)
+                        if relayed.is_complete(batch.number.unsigned_abs())
+                            && ahead.follow(&batch, &next.0).await? =>
+                    {
+                        held = began.elapsed();
+                        (batch, packed) = next;
+                    }
+                    _ => {
+                        done = Some((batch, relayed));
+                        break;
+                    }
+                }
             }
         }
     }

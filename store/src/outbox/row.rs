@@ -1,7 +1,9 @@
 //! A row of the outbox.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use millstream_queue::{Message, MessageOptions};
+use millstream_queue::{Message, MessageOptions, MessageRef, OutboxBatch};
+use uuid::Uuid;
 
 use crate::{
     Id, Time,
@@ -49,10 +51,6 @@ pub(super) struct Waiting {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub(super) seq: i64,
     #[diesel(sql_type = diesel::sql_types::Text)]
-    target: String,
-    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
-    order_key: Option<String>,
-    #[diesel(sql_type = diesel::sql_types::Text)]
     kind: String,
     #[diesel(sql_type = DbUuid)]
     id: Id,
@@ -65,17 +63,34 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// The message, or why it can't be relayed.
-    pub(super) fn message(&self, payload_limit: usize) -> Result<Message, String> {
-        let message = Message {
-            target: self.target.parse().map_err(|error: millstream_queue::Error| error.to_string())?,
-            id: self.id.0,
-            kind: self.kind.clone(),
-            body: self.body.clone(),
-            order_key: self.order_key.clone(),
-            options: MessageOptions::parse(self.options.as_deref())?,
-            created_at: self.created_at.0,
-        };
-        message.check(payload_limit).map(|()| message)
+    pub(super) const COLUMNS: &'static str = "seq, kind, id, body, options, created_at";
+
+    /// Adds it to a batch.
+    ///
+    /// # Errors
+    /// Why it can't be relayed.
+    pub(super) fn add_to(&self, batch: &mut OutboxBatch) -> Result<(), String> {
+        let options = self.options.as_deref();
+        RowRef { kind: &self.kind, id: self.id.0, body: &self.body, options, created_at: self.created_at.0 }
+            .add_to(batch)
+    }
+}
+
+/// A row that waits, as a driver lends it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowRef<'r> {
+    pub(super) kind: &'r str,
+    pub(super) id: Uuid,
+    pub(super) body: &'r str,
+    pub(super) options: Option<&'r str>,
+    pub(super) created_at: DateTime<Utc>,
+}
+
+impl RowRef<'_> {
+    /// As [`Waiting::add_to`].
+    pub(super) fn add_to(&self, batch: &mut OutboxBatch) -> Result<(), String> {
+        let Self { kind, id, body, created_at, .. } = *self;
+        let options = MessageOptions::parse(self.options)?;
+        batch.push(MessageRef { id, kind, body, options: &options, created_at })
     }
 }

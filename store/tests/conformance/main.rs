@@ -12,6 +12,7 @@ mod log;
 mod migrating;
 mod outages;
 mod outbox;
+mod outbox_backlog;
 mod packs;
 mod pages;
 mod partitions;

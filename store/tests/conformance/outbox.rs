@@ -2,7 +2,9 @@ use std::{collections::HashMap, time::Duration};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use millstream_queue::{Client, Event, Job, Lane, Message, MessageOptions, Priority, Target, Unique, keys};
+use millstream_queue::{
+    Client, Event, Job, Lane, MessageOptions, MessageRef, OutboxBatch, Priority, Target, Unique, keys,
+};
 use millstream_store::{Data, Error, Isolation, Outbox, Relay, Store, millstream_outbox, query};
 use millstream_tests::{namespace, shared_redis};
 use serde::{Deserialize, Serialize};
@@ -282,14 +284,13 @@ on_both! {
                     RETURNING batch";
         sql(&store, died).await.expect("written down");
         let outbox = outbox_id(&store).await;
-        let old = [message(id, 1)];
-        let target = Target::Queue("mail".into());
-        assert_eq!(client.relay(&outbox, &target, 1, &old).await.expect("sent").last, 0);
+        let old = || first_batch(&client, &outbox, id, 1);
+        assert_eq!(client.relay(old()).await.expect("sent").last, 0);
         let relaying = Relaying::start(Relay::new(client.clone(), store.clone()));
         emptied(&store).await;
         push(&store, 2).await;
         emptied(&store).await;
-        assert_eq!(client.relay(&outbox, &target, 1, &old).await.expect("ignored").last, 2);
+        assert_eq!(client.relay(old()).await.expect("ignored").last, 2);
         relaying.stop().await;
         assert_eq!(orders(&client).await, [1, 2]);
     }
@@ -363,16 +364,13 @@ async fn outbox_id(store: &Store) -> String {
     facts.id
 }
 
-fn message(id: Uuid, order: i64) -> Message {
-    Message {
-        target: Target::Queue("mail".into()),
-        id,
-        kind: "send_receipt".into(),
-        body: format!("{{\"order\":{order}}}"),
-        order_key: None,
-        options: MessageOptions::default(),
-        created_at: chrono::DateTime::default(),
-    }
+/// One receipt as the batch with the number 1.
+fn first_batch(client: &Client, outbox: &str, id: Uuid, order: i64) -> OutboxBatch {
+    let mut batch = client.outbox_batch(outbox, &Target::Queue("mail".into()), 1);
+    let (body, options) = (format!("{{\"order\":{order}}}"), MessageOptions::default());
+    let created_at = chrono::DateTime::default();
+    batch.push(MessageRef { id, kind: "send_receipt", body: &body, options: &options, created_at }).expect("a receipt");
+    batch
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -183,7 +183,9 @@ impl Run {
         self.holds("seen keys", &SeenKeys { without: None });
         self.holds("the done stream, which pauses", &DoneStream { drops: false, without: None });
         self.holds("the done stream, which drops", &DoneStream { drops: true, without: None });
-        self.holds("the outbox", &OutboxRelay { without: None });
+        for most in [1, 2] {
+            self.holds("the outbox", &OutboxRelay { most, without: None });
+        }
         for (mutant, protocol) in MUTANTS {
             self.is_caught(mutant, &protocol.without(*mutant));
         }
@@ -191,7 +193,9 @@ impl Run {
         RATE_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &RatedQueue { without: Some(*mutant) }));
         TOKEN_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &FencingTokens { without: Some(*mutant) }));
         SEEN_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &SeenKeys { without: Some(*mutant) }));
-        OUTBOX_MUTANTS.iter().for_each(|mutant| self.is_caught(mutant, &OutboxRelay { without: Some(*mutant) }));
+        OUTBOX_MUTANTS
+            .iter()
+            .for_each(|mutant| self.is_caught(mutant, &OutboxRelay { most: 2, without: Some(*mutant) }));
         DONE_MUTANTS
             .iter()
             .for_each(|mutant| self.is_caught(mutant, &DoneStream { drops: false, without: Some(*mutant) }));

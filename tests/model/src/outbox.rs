@@ -1,5 +1,6 @@
 //! Rule 28: rows of committed transactions on their way from SQL to one target in Redis. A batch is written down with its number
-//! before it is sent; the target ignores numbers that are not above its last; then the rows are deleted.
+//! before it is sent; the target ignores numbers that are not above its last; then the rows are deleted. While a batch is sent
+//! the next one is read, and follows it at once: then the rows of the first are written down as arrived and deleted later.
 
 use std::fmt;
 
@@ -7,12 +8,12 @@ use crate::search::{Model, Steps};
 
 const ROWS: usize = 3;
 const RELAYS: usize = 2;
-/// Rows of a batch, at most.
-const BATCH: u32 = 2;
 
 /// Transactions commit in any order; two relays take their rows to Redis.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct OutboxRelay {
+    /// Rows of a batch, at most.
+    pub most: u32,
     /// The rule that is missing.
     pub without: Option<OutboxMutant>,
 }
@@ -28,6 +29,12 @@ pub enum OutboxMutant {
     RowsBatchedAgain,
     /// A relay looks only at rows above the highest that it saw.
     HighWaterMark,
+    /// A batch follows another one though that is not the one on its way any more.
+    FollowUnchecked,
+    /// What has arrived is not written down when a batch follows.
+    ArrivedForgotten,
+    /// A relay that takes over reads ahead before it deletes what has arrived.
+    ArrivedReadAgain,
 }
 
 /// The mutants of rule 28.
@@ -36,6 +43,9 @@ pub const OUTBOX_MUTANTS: &[OutboxMutant] = &[
     OutboxMutant::SentBeforeWrittenDown,
     OutboxMutant::RowsBatchedAgain,
     OutboxMutant::HighWaterMark,
+    OutboxMutant::FollowUnchecked,
+    OutboxMutant::ArrivedForgotten,
+    OutboxMutant::ArrivedReadAgain,
 ];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,6 +70,8 @@ pub struct OutboxState {
     /// The last number given out in SQL, and the rows of that batch while it is on its way.
     number: u8,
     members: Option<u8>,
+    /// Rows of the batch before, which has arrived.
+    arrived: u8,
     /// The highest row that was ever put into a batch.
     seen: u8,
     /// The last number that the target took, and how often each row had its effect.
@@ -67,6 +79,9 @@ pub struct OutboxState {
     effects: [u8; ROWS],
     /// What each relay holds, and whether it knows that it has arrived.
     holds: [Option<(Batch, bool)>; RELAYS],
+    /// What it knows to have arrived and has not deleted yet, and what it read behind the batch that it holds.
+    known: [u8; RELAYS],
+    ahead: [u8; RELAYS],
     /// A command whose connection died before the server ran it.
     late: Option<Batch>,
     crashes: u8,
@@ -93,6 +108,12 @@ pub enum OutboxAction {
     RunLate,
     /// It deletes the rows of the batch.
     StrikeOut(usize),
+    /// It deletes what it knows to have arrived.
+    DeleteArrived(usize),
+    /// It reads what waits behind the batch that it holds.
+    ReadAhead(usize),
+    /// It makes a batch of what it read ahead.
+    Follow(usize),
     /// It dies.
     Crash(usize),
 }
@@ -102,12 +123,12 @@ impl OutboxRelay {
         self.without == Some(mutant)
     }
 
-    /// The oldest rows that wait.
-    fn waiting(&self, state: &OutboxState) -> u8 {
+    /// The oldest rows that wait, but for some.
+    fn waiting(&self, state: &OutboxState, but: u8) -> u8 {
         let least = if self.lacks(OutboxMutant::HighWaterMark) { state.seen } else { 0 };
         let mut rows = 0_u8;
         for row in usize::from(least)..ROWS {
-            if state.rows[row] == Row::Waiting && rows.count_ones() < BATCH {
+            if state.rows[row] == Row::Waiting && but & 1 << row == 0 && rows.count_ones() < self.most {
                 rows |= 1 << row;
             }
         }
@@ -133,21 +154,48 @@ impl OutboxRelay {
         }
     }
 
-    fn strike_out(&self, next: &mut OutboxState, relay: usize, batch: Batch) {
+    /// The next batch, if the one that has arrived is still the one on its way.
+    fn follow(&self, next: &mut OutboxState, relay: usize, batch: Batch) {
+        let rows = next.ahead[relay];
+        next.ahead[relay] = 0;
+        let is_on_its_way = next.number == batch.number && next.members.is_some();
+        if !is_on_its_way && !self.lacks(OutboxMutant::FollowUnchecked) {
+            return Self::let_go(next, relay);
+        }
+        next.number += 1;
+        next.members = Some(rows);
+        next.arrived = if self.lacks(OutboxMutant::ArrivedForgotten) { 0 } else { batch.rows };
+        next.known[relay] = batch.rows;
+        next.holds[relay] = Some((Batch { number: next.number, rows }, false));
+    }
+
+    /// It knows nothing of the target any more.
+    fn let_go(next: &mut OutboxState, relay: usize) {
         next.holds[relay] = None;
+        next.known[relay] = 0;
+        next.ahead[relay] = 0;
+    }
+
+    fn delete(next: &mut OutboxState, rows: u8) {
+        for row in (0..ROWS).filter(|row| rows & 1 << row != 0) {
+            next.rows[row] = Row::Deleted;
+        }
+    }
+
+    fn strike_out(&self, next: &mut OutboxState, relay: usize, batch: Batch) {
+        Self::let_go(next, relay);
         let is_on_its_way = next.number == batch.number && next.members.is_some();
         if is_on_its_way || self.lacks(OutboxMutant::SentBeforeWrittenDown) {
             next.number = next.number.max(batch.number);
             next.members = None;
-            for row in (0..ROWS).filter(|row| batch.rows & 1 << row != 0) {
-                next.rows[row] = Row::Deleted;
-            }
+            Self::delete(next, batch.rows | next.arrived);
+            next.arrived = 0;
         }
     }
 
     fn relaying(&self, state: &OutboxState, relay: usize, out: &mut Steps<OutboxState, OutboxAction>) {
         let Some((batch, has_arrived)) = state.holds[relay] else {
-            let rows = self.waiting(state);
+            let rows = self.waiting(state, 0);
             match state.members {
                 None if rows != 0 => {
                     out.step(state, OutboxAction::WriteDown(relay), |next| self.write_down(next, relay, rows));
@@ -157,11 +205,27 @@ impl OutboxRelay {
                     let rows = if self.lacks(OutboxMutant::RowsBatchedAgain) { rows } else { members };
                     next.members = Some(rows);
                     next.holds[relay] = Some((Batch { number: next.number, rows }, false));
+                    if !self.lacks(OutboxMutant::ArrivedReadAgain) {
+                        Self::delete(next, next.arrived);
+                    }
                 }),
                 None => {}
             }
             return;
         };
+        if state.known[relay] != 0 {
+            out.step(state, OutboxAction::DeleteArrived(relay), |next| {
+                Self::delete(next, next.known[relay]);
+                next.known[relay] = 0;
+            });
+        }
+        let behind = self.waiting(state, batch.rows | state.known[relay]);
+        if state.ahead[relay] == 0 && behind != 0 {
+            out.step(state, OutboxAction::ReadAhead(relay), |next| next.ahead[relay] = behind);
+        }
+        if has_arrived && state.known[relay] == 0 && state.ahead[relay] != 0 {
+            out.step(state, OutboxAction::Follow(relay), |next| self.follow(next, relay, batch));
+        }
         if has_arrived {
             out.step(state, OutboxAction::StrikeOut(relay), |next| self.strike_out(next, relay, batch));
         } else {
@@ -185,7 +249,7 @@ impl OutboxRelay {
         if state.crashes > 0 {
             out.fault(state, OutboxAction::Crash(relay), |next| {
                 next.crashes -= 1;
-                next.holds[relay] = None;
+                Self::let_go(next, relay);
             });
         }
     }
@@ -243,6 +307,9 @@ impl fmt::Display for OutboxAction {
             Self::Delay(relay) => write!(f, "relay {relay} sends its batch on a connection that dies"),
             Self::RunLate => write!(f, "the server runs a command of a dead connection"),
             Self::StrikeOut(relay) => write!(f, "relay {relay} deletes the rows"),
+            Self::DeleteArrived(relay) => write!(f, "relay {relay} deletes what has arrived"),
+            Self::ReadAhead(relay) => write!(f, "relay {relay} reads ahead"),
+            Self::Follow(relay) => write!(f, "relay {relay} makes a batch of what it read ahead"),
             Self::Crash(relay) => write!(f, "relay {relay} dies"),
         }
     }
