@@ -9,7 +9,7 @@ use crate::Error;
 
 /// The place between two rows of a history. Opaque: [`Display`](fmt::Display) gives a text for a URL, [`FromStr`] reads
 /// it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub(super) finished_at: DateTime<Utc>,
     pub(super) id: Uuid,

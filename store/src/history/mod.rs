@@ -1,11 +1,14 @@
 //! The history of jobs: a typed query with filters and keyset pages.
 
+mod conditions;
 mod cursor;
-mod errors;
+mod lead;
 mod order;
+mod pages;
 mod plan;
 mod query;
 mod record;
+mod trigrams;
 
 use std::future::IntoFuture;
 
@@ -25,6 +28,10 @@ const LIMIT: (u16, u16) = (50, 1000);
 /// A question to the history, built by [`Store::history`]. `.await` answers with a [`Page`]: newest first by the end of
 /// the job's decisive run. Several filters must all hold.
 ///
+/// However large the history is, a page looks at some 30,000 jobs at most. Where several filters, or one by the text of errors, let
+/// through few of the rows that they have to look at, it ends there: it then has fewer rows than were asked for, perhaps
+/// none, and a cursor to [go on from](Page::next).
+///
 /// A job that has not ended shows its latest run and moves to the front with each; one that has ended stays where it is.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is asked until awaited"]
@@ -39,9 +46,9 @@ pub struct History {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The rows, newest first.
+    /// The rows, newest first. Fewer than asked for, or none, don't mean that it is the last page.
     pub rows: Vec<T>,
-    /// Where the next page begins ([`History::after`]); none on the last one.
+    /// Where the next page begins ([`History::after`]); none on the last one, and on that alone.
     pub next: Option<Cursor>,
 }
 
@@ -56,14 +63,14 @@ struct Filter {
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     error: Option<String>,
-    /// The same for SQLite's index of trigrams, where that has few rows with it.
-    error_phrase: Option<String>,
     tag: Option<String>,
     revived_from: Option<Uuid>,
     /// Fields of the payload and what they must hold.
     fields: Vec<(String, FieldValue)>,
     /// What the job type declares, where it was named by its type.
     searchable: Option<&'static [&'static str]>,
+    /// Partitions that need not be looked at.
+    outside: Vec<trigrams::Span>,
 }
 
 impl History {
@@ -178,7 +185,7 @@ impl History {
     /// [`Error::Unsearchable`], [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
     pub async fn plan(self) -> Result<Vec<String>, Error> {
         self.filter.check()?;
-        query::plan(&self.store, self.filter, self.after, i64::from(self.limit) + 1).await
+        pages::plan(&self.store, &self.filter, self.after, self.limit.into()).await
     }
 
     /// All recorded runs of the job `id`, first to last; filters play no part.
@@ -191,25 +198,11 @@ impl History {
 
     async fn page(self) -> Result<Page<JobRecord>, Error> {
         self.filter.check()?;
-        let mut rows = query::page(&self.store, self.filter, self.after, i64::from(self.limit) + 1).await?;
-        let more = rows.len() > usize::from(self.limit);
-        rows.truncate(usize::from(self.limit));
-        let next = rows.last().filter(|_| more).map(|row| Cursor { finished_at: row.finished_at, id: row.id });
-        Ok(Page { rows, next })
+        pages::find(&self.store, &self.filter, self.after, self.limit.into()).await
     }
 }
 
 impl Filter {
-    /// Whether it lets few rows through, whatever the history's size.
-    fn is_of_one(&self) -> bool {
-        self.id.is_some() || self.revived_from.is_some()
-    }
-
-    /// Whether the index of a tag or a field leads through the page.
-    fn is_led(&self) -> bool {
-        (self.tag.is_some() || !self.fields.is_empty()) && !self.is_of_one()
-    }
-
     /// Whether it can be asked for.
     fn check(&self) -> Result<(), Error> {
         for (field, value) in &self.fields {

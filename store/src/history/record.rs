@@ -8,6 +8,7 @@ use millstream_queue::{Job, Lane, Progress, State};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::Cursor;
 use crate::{
     Error,
     schema::{millstream_attempts, millstream_jobs},
@@ -180,6 +181,13 @@ pub(super) struct AttemptRow {
     error: Option<String>,
     log: Option<String>,
     progress: Option<JsonText>,
+}
+
+impl JobRow {
+    /// Where it stands in the order of pages.
+    pub(super) fn place(&self) -> Cursor {
+        Cursor { finished_at: self.finished_at, id: self.id }
+    }
 }
 
 impl TryFrom<JobRow> for JobRecord {

@@ -1,5 +1,6 @@
 //! Every public operation of the store, on a real Postgres and on a real SQLite file.
 
+mod bounds;
 mod connecting;
 mod crud;
 mod database;
