@@ -41,7 +41,8 @@ const BATCH: (u16, u16) = (500, 10_000);
 /// recorded, and counted, anew.
 ///
 /// Where the tables are partitioned (on Postgres), partitions that ended more than two weeks ago and have become empty are
-/// dropped.
+/// dropped. Rows that were written while their week could get no partition are moved into one, up to 200,000 of a week;
+/// more stay in the partition for other times, where they are found and pruned all the same.
 ///
 /// On SQLite the room of what was deleted is used again by what comes, and the file doesn't shrink; that takes a `VACUUM`,
 /// for which nobody may write.

@@ -1,4 +1,4 @@
-//! Empty old partitions on Postgres.
+//! The weekly partitions on Postgres: empty old ones go, and rows that lie with the other times get theirs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::{Client, error::SqlState, types::Type};
@@ -12,6 +12,12 @@ const GRACE: TimeDelta = TimeDelta::days(14);
 const LOOK: &str = "SET LOCAL statement_timeout = '200ms'";
 /// Longest wait for the locks. Who comes after it in the queue waits for as long.
 const LOCK: &str = "SET LOCAL lock_timeout = '100ms'";
+
+/// Moves rows of weeks that could get no partition when they were written, as far as nobody is in the way.
+pub(super) async fn adopt(database: &Postgres, now: DateTime<Utc>) -> Result<(), Error> {
+    let mut client = database.raw().await?;
+    database.weeks().adopt(&mut client, now).await
+}
 
 /// Drops the old partitions in which nothing is left, as far as nobody is in the way: a later pass finds them again. How many.
 pub(super) async fn drop_empty(database: &Postgres, now: DateTime<Utc>) -> Result<u64, Error> {

@@ -135,6 +135,7 @@ impl Pruner {
             },
             Stage::Partitions => {
                 if let Backend::Postgres(database) = self.store.backend() {
+                    partitions::adopt(database, now).await?;
                     pruned.partitions = partitions::drop_empty(database, now).await?;
                 }
                 0

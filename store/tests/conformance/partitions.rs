@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use millstream_queue::Outcome;
-use millstream_store::History;
+use millstream_store::{History, Retention};
 
 use crate::{
     database::{Database, sql},
@@ -65,7 +65,52 @@ async fn recorders_that_make_the_same_partitions_at_once_record_each_job_once() 
     assert_eq!(seen.len() as u128, all);
     seen.sort_unstable();
     assert_eq!(seen, (1..=all).collect::<Vec<_>>());
-    // Who is not let have its turn in time leaves rows to the partition for other times; not all can be.
+    // Those weeks and the one to come; none of the jobs had to go to the partition for other times.
     let weekly = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'millstream_jobs'::regclass";
-    assert!(sql(&store, weekly).await.expect("a count") > 2, "partitions were made");
+    assert_eq!(sql(&store, weekly).await.expect("a count"), WEEKS as i64 + 2);
+    for table in ["millstream_jobs_other", "millstream_attempts_other"] {
+        assert_eq!(sql(&store, &format!("SELECT count(*) FROM {table}")).await.expect("a count"), 0, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_week_whose_rows_lie_with_the_other_times_gets_its_partition_later() {
+    let (database, queue) = (Database::postgres().await, Queue::new().await);
+    let store = database.migrated().await;
+    let enqueued = Utc::now() - TimeDelta::weeks(3);
+    let job = |number: u128| Outcome {
+        enqueued_ms: enqueued.timestamp_millis(),
+        finished_us: enqueued.timestamp_micros() + number as i64,
+        ..outcome(number)
+    };
+    // Someone reads the partition for other times for so long that no other can be attached.
+    let mut client = store.raw_postgres().await.expect("a client");
+    let reading = client.transaction().await.expect("a transaction");
+    reading.query("SELECT FROM millstream_jobs_other", &[]).await.expect("read");
+    queue.finish(&(1..=500).map(job).collect::<Vec<_>>()).await;
+    queue.record_into(&database.store().await).await;
+    let other = "SELECT count(*) FROM millstream_jobs_other";
+    assert_eq!(sql(&store, other).await.expect("a count"), 500, "recording goes on");
+    // A pass that finds the reader still there leaves them where they are.
+    database.store().await.prune(&Retention::forever()).await.expect("pruned");
+    assert_eq!(sql(&store, other).await.expect("a count"), 500);
+    reading.rollback().await.expect("ended");
+
+    // Others write and read the same week meanwhile.
+    let recording = queue.recorder(&database.store().await).await;
+    queue.finish(&(501..=600).map(job).collect::<Vec<_>>()).await;
+    let passes = [database.store().await, database.store().await];
+    let forever = Retention::forever();
+    for pruned in futures::future::join_all(passes.iter().map(|store| store.prune(&forever))).await {
+        pruned.expect("pruned");
+    }
+    queue.drained().await;
+    recording.stop().await;
+    for table in ["millstream_jobs", "millstream_attempts"] {
+        assert_eq!(sql(&store, &format!("SELECT count(*) FROM {table}_other")).await.expect("a count"), 0, "{table}");
+        assert_eq!(sql(&store, &format!("SELECT count(*) FROM {table}")).await.expect("a count"), 600, "{table}");
+    }
+    let mut seen = all_pages(store.history()).await;
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=600).collect::<Vec<_>>());
 }
