@@ -228,7 +228,8 @@ pub enum Error {
         /// How long nothing was read.
         away: Duration,
     },
-    /// The writer has lost its lock: a newer holder has written since. Nothing was written.
+    /// The writer has lost its lock: a newer holder has written since. Nothing was written, and of a transaction nothing is kept,
+    /// whatever becomes of this error inside it.
     #[error("{resource} was written under token {newest}, so a writer with token {token} is refused: its lock is lost")]
     Fenced {
         /// What the tokens guard.

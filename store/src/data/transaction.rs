@@ -6,7 +6,7 @@
 use std::{
     panic::Location,
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Waker},
@@ -63,6 +63,17 @@ struct Shared {
     conflict: AtomicBool,
     /// A statement failed at this depth, after which Postgres would answer COMMIT with a rollback and no error.
     failed: AtomicU32,
+    /// A writer was refused, whoever was told: what its transaction or savepoint did is not to be kept.
+    fenced: StdMutex<Option<Fenced>>,
+}
+
+/// The first refusal by a fence, and the depth at which it came.
+#[derive(Clone, Debug)]
+struct Fenced {
+    depth: u32,
+    resource: String,
+    token: u64,
+    newest: u64,
 }
 
 impl Store {
@@ -75,7 +86,9 @@ impl Store {
     /// web handler.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unreachable`], [`Error::Exhausted`], and [`Error::Query`] where the commit fails.
+    /// What `work` returns; [`Error::Unreachable`], [`Error::Exhausted`], and [`Error::Query`] where the commit fails;
+    /// [`Error::Fenced`] and [`Error::TransactionFailed`] where `work` returned `Ok` although an older token or a statement was
+    /// refused.
     #[track_caller]
     pub fn transaction<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + use<'_, T, E, F>
     where
@@ -136,7 +149,7 @@ impl Tx {
     /// to be used.
     ///
     /// # Errors
-    /// What `work` returns, and [`Error::Query`].
+    /// What `work` returns, [`Error::Query`], and [`Error::Fenced`] where it returned `Ok` although an older token was refused.
     pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFn(Tx) -> Result<T, E>,
@@ -154,6 +167,7 @@ impl Tx {
         })
         .await?;
         let value = work(Tx { shared: self.shared.clone(), depth: self.depth + 1 }).await?;
+        self.shared.unfenced(self.depth)?;
         let opened = nested.opened.clone();
         self.on_conn(move |conn| {
             Box::pin(async move {
@@ -164,6 +178,11 @@ impl Tx {
         })
         .await?;
         Ok(value)
+    }
+
+    /// Whatever its caller makes of the error, what this handle's transaction or savepoint does is not kept.
+    pub(crate) fn doom(&self) {
+        self.shared.failed.fetch_max(self.depth, Ordering::Relaxed);
     }
 
     /// Runs `work` on the transaction's connection.
@@ -197,6 +216,7 @@ impl Tx {
                 if conn.is_postgres() && matches!(error, Error::Query(diesel::result::Error::DatabaseError(..))) {
                     shared.failed.store(depth, Ordering::Relaxed);
                 }
+                shared.note_fence(error, depth);
             }
             done
         };
@@ -227,7 +247,12 @@ impl Drop for Savepoint {
             let mut conn = shared.conn.lock().await;
             if let Some(conn) = conn.as_mut().filter(|_| opened.load(Ordering::Relaxed)) {
                 match conn.undo().await {
-                    Ok(()) => drop(shared.failed.fetch_min(outer - 1, Ordering::Relaxed)),
+                    Ok(()) => {
+                        let _ = shared
+                            .failed
+                            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |failed| (failed > outer).then_some(0));
+                        shared.fenced().take_if(|fenced| fenced.depth > outer);
+                    }
                     // The depth tells at the commit, which then refuses.
                     Err(error) => debug!(%error, "a savepoint could not be undone"),
                 }
@@ -265,6 +290,7 @@ impl Open {
                 current: AtomicU32::new(1),
                 conflict: AtomicBool::new(false),
                 failed: AtomicU32::new(0),
+                fenced: StdMutex::new(None),
             });
             // Where nobody waits for it any more, this is dropped and rolls back.
             Ok(Self { shared, ended: false })
@@ -290,14 +316,36 @@ impl Drop for Open {
 }
 
 impl Shared {
+    fn fenced(&self) -> MutexGuard<'_, Option<Fenced>> {
+        self.fenced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_fence(&self, error: &Error, depth: u32) {
+        if let Error::Fenced { resource, token, newest } = error {
+            let (resource, token, newest) = (resource.clone(), *token, *newest);
+            self.fenced().get_or_insert(Fenced { depth, resource, token, newest });
+        }
+    }
+
+    /// Refuses to keep what was done deeper than at `depth`, where a writer was refused there.
+    fn unfenced(&self, depth: u32) -> Result<(), Error> {
+        match self.fenced().clone().filter(|fenced| fenced.depth > depth) {
+            Some(Fenced { resource, token, newest, .. }) => Err(Error::Fenced { resource, token, newest }),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the connection, so that no handle can use it any more, and ends the transaction. A connection that can't be
     /// brought out of it is closed by the pool, which ends it too.
     async fn end(&self, commit: bool) -> Result<(), Error> {
         let mut conn = self.conn.lock().await.take().ok_or(Error::TransactionOver)?;
-        let committed = match commit {
-            false => Ok(()),
-            true if self.failed.load(Ordering::Relaxed) > 0 || conn.depth() != 1 => Err(Error::TransactionFailed),
-            true => conn.keep().await.map_err(Error::from),
+        let committed = match commit.then(|| self.unfenced(0)) {
+            None => Ok(()),
+            Some(Err(fenced)) => Err(fenced),
+            Some(Ok(())) if self.failed.load(Ordering::Relaxed) > 0 || conn.depth() != 1 => {
+                Err(Error::TransactionFailed)
+            }
+            Some(Ok(())) => conn.keep().await.map_err(Error::from),
         };
         while conn.depth() > 0 {
             if let Err(error) = conn.undo().await {

@@ -13,15 +13,27 @@ impl Tx {
     /// transactions with this resource wait until this one ends, so an older token never commits after a newer one. Take
     /// the token from the lock that guards what is written, and call this before the writes.
     ///
+    /// A transaction whose token was refused, here or by a write of [state](crate::State), can't commit any more, whatever becomes of
+    /// the error: its end returns it again. One that is refused inside a [nested](Tx::transaction) one undoes that, and the outer
+    /// one goes on if it handles the error.
+    ///
     /// # Errors
     /// [`Error::Fenced`] for an older token, [`Error::State`] for a bad name or a token over `i64::MAX`, [`Error::Query`].
     #[track_caller]
     pub fn fence(&self, resource: &str, token: u64) -> impl Future<Output = Result<(), Error>> + Send + use<'_> {
         let (place, resource) = (Location::caller(), name("resource", resource));
         async move {
-            let resource = resource?;
-            let admit = work(move |conn| Box::pin(async move { admit(conn, &resource, token).await }));
-            self.run(true, place, admit).await
+            let admitted = async {
+                let resource = resource?;
+                let admit = work(move |conn| Box::pin(async move { admit(conn, &resource, token).await }));
+                self.run(true, place, admit).await
+            };
+            let admitted = admitted.await;
+            if admitted.is_err() {
+                // What follows would be written unguarded.
+                self.doom();
+            }
+            admitted
         }
     }
 }

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -68,6 +71,94 @@ on_both! {
         // The fence is one for state and for tables.
         let done = store.transaction(async move |tx| tx.fence("lock", 2).await).await;
         assert!(matches!(done, Err(Error::Fenced { newest: 3, .. })));
+    }
+
+    async fn a_transaction_that_swallows_its_refusal_can_not_commit(database: Database) {
+        let store = shop(&database).await;
+        write(&store, Isolation::default(), 5).await.expect("the newest");
+        let later = Label { name: "index".into(), uses: 4 };
+        for isolation in LEVELS {
+            let (row, tries) = (later.clone(), AtomicU32::new(0));
+            let done = store.transaction_at(isolation, async |tx| {
+                tries.fetch_add(1, Ordering::Relaxed);
+                tx.fence("index", 4).await.ok();
+                tx.upsert(&row).await.map(drop)
+            });
+            assert_eq!(fenced_by(done.await), 5);
+            assert_eq!(tries.into_inner(), 1, "nothing is in its way, so it isn't tried again");
+            // A refused write of state, before and behind others.
+            let row = later.clone();
+            let done = store.transaction_at(isolation, async move |tx| {
+                tx.upsert(&row).await?;
+                tx.state("s").put("k", &1).fence("index", 4).await.ok();
+                tx.state("s").put("other", &1).await.map(drop)
+            });
+            assert_eq!(fenced_by(done.await), 5);
+            // A token that is none leaves what follows unguarded too.
+            let row = later.clone();
+            let done = store.transaction_at(isolation, async move |tx| {
+                tx.fence("index", u64::MAX).await.ok();
+                tx.upsert(&row).await.map(drop)
+            });
+            assert!(matches!(done.await, Err(Error::TransactionFailed)));
+        }
+        assert_eq!(written(&store).await, Some(5));
+        assert_eq!(store.state("s").get::<u8>("other").await.expect("read"), None);
+        write(&store, Isolation::default(), 6).await.expect("the store goes on");
+    }
+
+    async fn a_refusal_that_was_given_up_on_half_way_dooms_too(database: Database) {
+        let store = shop(&database).await;
+        write(&store, Isolation::default(), 5).await.expect("the newest");
+        let done = store.transaction(async move |tx| {
+            // Begun, and dropped before it says anything.
+            let mut fence = Box::pin(tx.fence("index", 4));
+            let begun = futures::poll!(&mut fence);
+            drop(fence);
+            assert!(begun.is_pending());
+            tx.upsert(&Label { name: "index".into(), uses: 4 }).await.map(drop)
+        });
+        assert_eq!(fenced_by(done.await), 5);
+        assert_eq!(written(&store).await, Some(5));
+    }
+
+    async fn a_refusal_inside_a_nested_transaction_undoes_that_one(database: Database) {
+        let store = shop(&database).await;
+        write(&store, Isolation::default(), 5).await.expect("the newest");
+        let done = store.transaction(async move |tx| {
+            tx.upsert(&Label { name: "before".into(), uses: 1 }).await?;
+            // Whether it says so or not.
+            for swallowed in [false, true] {
+                let nested = tx.transaction(async move |tx| {
+                    let fenced = tx.fence("index", 4).await;
+                    if !swallowed {
+                        fenced?;
+                    }
+                    tx.upsert(&Label { name: "inside".into(), uses: 1 }).await.map(drop)
+                });
+                assert_eq!(fenced_by(nested.await), 5);
+            }
+            tx.upsert(&Label { name: "behind".into(), uses: 1 }).await.map(drop)
+        });
+        done.await.expect("it was handled");
+        for (name, there) in [("before", true), ("inside", false), ("behind", true)] {
+            assert_eq!(store.get::<Label>(name.to_owned()).await.expect("read").is_some(), there, "{name}");
+        }
+        // One that was refused outside is not forgiven by what is undone inside.
+        let done = store.transaction(async move |tx| {
+            tx.fence("index", 4).await.ok();
+            let nested = tx.transaction(async |_| Err::<(), _>(Error::TransactionOver));
+            nested.await.expect_err("as it was returned");
+            tx.upsert(&Label { name: "inside".into(), uses: 1 }).await.map(drop)
+        });
+        assert_eq!(fenced_by(done.await), 5);
+        let done = store.transaction(async move |tx| {
+            tx.fence("index", u64::MAX).await.ok();
+            let nested = tx.transaction(async |_| Err::<(), _>(Error::TransactionOver));
+            nested.await.expect_err("as it was returned");
+            tx.upsert(&Label { name: "inside".into(), uses: 1 }).await.map(drop)
+        });
+        assert!(matches!(done.await, Err(Error::TransactionFailed)));
     }
 
     async fn accepted_writes_never_go_back(database: Database) {

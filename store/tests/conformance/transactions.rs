@@ -209,6 +209,21 @@ on_both! {
         }
     }
 
+    async fn a_failure_that_a_nested_transaction_handles_dooms_nothing_around_it(database: Database) {
+        let store = shop(&database).await;
+        let done = store.transaction(async move |tx| {
+            tx.transaction(async move |tx| {
+                tx.insert(&Contact::new("outer")).await?;
+                let inner = tx.transaction(async move |tx| tx.insert(&Contact::aged("bad", -1)).await.map(drop));
+                inner.await.expect_err("its age is refused");
+                tx.insert(&Contact::new("behind")).await.map(drop)
+            })
+            .await
+        });
+        done.await.expect("kept");
+        assert_eq!(count(&store).await, 2);
+    }
+
     async fn a_handle_that_is_kept_is_refused(database: Database) {
         let store = shop(&database).await;
         let kept: Arc<std::sync::Mutex<Option<Tx>>> = Arc::default();
