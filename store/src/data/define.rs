@@ -1,6 +1,6 @@
 //! The macro that makes a row type a model.
 
-/// Makes a row type a [`Model`]. The type derives Diesel's `Queryable, Selectable, Insertable, AsChangeset` beside `Clone` and
+/// Makes a row type a [`Model`](crate::Model). The type derives Diesel's `Queryable, Selectable, Insertable, AsChangeset` beside `Clone` and
 /// `Debug`, and has a field for each column, named like it:
 ///
 /// ```ignore
