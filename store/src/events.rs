@@ -34,7 +34,7 @@ events! {
     fn record_caught_up(queue: &str, outcomes: u64, limit: u64);
 
     DEBUG "millstream::retention" "retention.pruned" "deleted what was too old"
-    fn retention_pruned(jobs: u64, rejected: u64, statistics: u64, took_us: u64);
+    fn retention_pruned(jobs: u64, rejected: u64, outbox_rejected: u64, statistics: u64, took_us: u64);
 
     DEBUG "millstream::statistics" "statistics.folded" "folded statistics"
     fn statistics_folded(rows: usize);

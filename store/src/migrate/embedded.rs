@@ -8,8 +8,8 @@ macro_rules! migrations {
     };
 }
 
-const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state", "0008" "outbox_numbers");
-const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state");
+const POSTGRES: &[Embedded] = migrations!("postgres": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state", "0007" "outbox_retention", "0008" "outbox_numbers");
+const SQLITE: &[Embedded] = migrations!("sqlite": "0001" "history", "0002" "reports", "0003" "pages", "0004" "statistics", "0005" "outbox", "0006" "state", "0007" "outbox_retention");
 
 /// Millstream's own.
 pub(super) const MILLSTREAM: Migrations = Migrations::new("millstream", POSTGRES, SQLITE);

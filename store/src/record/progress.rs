@@ -52,7 +52,8 @@ impl Progress {
     pub(super) fn pruned(&self, pruned: &Pruned, took: Duration) {
         if *pruned != Pruned::default() {
             self.pruned.fetch_add(pruned.jobs, Ordering::Relaxed);
-            events::retention_pruned(pruned.jobs, pruned.rejected, pruned.statistics, micros(took));
+            let Pruned { jobs, rejected, outbox_rejected, statistics, .. } = *pruned;
+            events::retention_pruned(jobs, rejected, outbox_rejected, statistics, micros(took));
         }
     }
 

@@ -1,5 +1,6 @@
 //! How long the history is kept, and its pruning in small batches.
 
+mod outbox;
 mod partitions;
 mod postgres;
 mod pruner;
@@ -29,7 +30,8 @@ const BATCH: (u16, u16) = (500, 10_000);
 /// | completed, cancelled and expired jobs | 7 days |
 /// | dead jobs | 90 days |
 /// | jobs that have not ended | for ever |
-/// | what was set aside ([`Store::rejected`]) | 90 days |
+/// | what recorders set aside ([`Store::rejected`]) | 90 days |
+/// | what relays set aside ([`Relay`](crate::Relay)) | 90 days |
 /// | statistics | 400 days |
 ///
 /// A job's time counts from the end of its decisive run, and with the job go its runs, tags and searchable fields. A job
@@ -52,6 +54,7 @@ pub struct Retention {
     states: [Option<Duration>; State::ALL.len()],
     kinds: BTreeMap<String, BTreeMap<usize, Option<Duration>>>,
     rejected: Option<Duration>,
+    outbox_rejected: Option<Duration>,
     statistics: Option<Duration>,
     every: Duration,
     batch: u16,
@@ -65,6 +68,7 @@ impl Default for Retention {
             .state(State::Expired, 7 * DAY)
             .state(State::Dead, 90 * DAY)
             .rejected(90 * DAY)
+            .outbox_rejected(90 * DAY)
             .statistics(400 * DAY)
     }
 }
@@ -76,6 +80,7 @@ impl Retention {
             states: [None; State::ALL.len()],
             kinds: BTreeMap::new(),
             rejected: None,
+            outbox_rejected: None,
             statistics: None,
             every: Duration::from_secs(300),
             batch: BATCH.0,
@@ -103,6 +108,13 @@ impl Retention {
     /// How long packs and outcomes that were set aside are kept; `None` is for ever.
     pub fn rejected(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.rejected = age.into();
+        self
+    }
+
+    /// How long rows of the outbox are kept that can't be relayed and were set aside in `millstream_outbox_rejected`; `None` is
+    /// for ever.
+    pub fn outbox_rejected(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.outbox_rejected = age.into();
         self
     }
 

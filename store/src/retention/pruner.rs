@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use millstream_queue::State;
 use uuid::Uuid;
 
-use super::{Retention, before, partitions, postgres, rejected, sqlite};
+use super::{Retention, before, outbox, partitions, postgres, rejected, sqlite};
 use crate::{
     Error, Store,
     schema::millstream_jobs as jobs,
@@ -30,6 +30,8 @@ pub struct Pruned {
     pub jobs: u64,
     /// Packs and outcomes that had been set aside.
     pub rejected: u64,
+    /// Rows of the outbox that had been set aside.
+    pub outbox_rejected: u64,
     /// Rows of the statistics.
     pub statistics: u64,
     /// Partitions in which nothing was left.
@@ -40,6 +42,7 @@ impl Pruned {
     pub(super) fn add(&mut self, more: &Pruned) {
         self.jobs += more.jobs;
         self.rejected += more.rejected;
+        self.outbox_rejected += more.outbox_rejected;
         self.statistics += more.statistics;
         self.partitions += more.partitions;
     }
@@ -65,20 +68,22 @@ pub(super) struct Seen {
 enum Stage {
     Jobs(State),
     Rejected,
+    OutboxRejected,
     Statistics,
     Partitions,
 }
 
 /// A pass in its order.
-const STAGES: [Stage; State::ALL.len() + 3] = {
-    let mut stages = [Stage::Partitions; State::ALL.len() + 3];
+const STAGES: [Stage; State::ALL.len() + 4] = {
+    let mut stages = [Stage::Partitions; State::ALL.len() + 4];
     let mut index = 0;
     while index < State::ALL.len() {
         stages[index] = Stage::Jobs(State::ALL[index]);
         index += 1;
     }
     stages[index] = Stage::Rejected;
-    stages[index + 1] = Stage::Statistics;
+    stages[index + 1] = Stage::OutboxRejected;
+    stages[index + 2] = Stage::Statistics;
     stages
 };
 
@@ -123,6 +128,13 @@ impl Pruner {
                 Some(end) => {
                     pruned.rejected = rejected::prune(&self.store, end, self.retention.batch).await?;
                     pruned.rejected
+                }
+                None => 0,
+            },
+            Stage::OutboxRejected => match before(now, self.retention.outbox_rejected) {
+                Some(end) => {
+                    pruned.outbox_rejected = outbox::prune(&self.store, end, self.retention.batch).await?;
+                    pruned.outbox_rejected
                 }
                 None => 0,
             },

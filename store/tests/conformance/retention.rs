@@ -130,6 +130,26 @@ on_both! {
         assert_eq!((left(&store).await, store.count_rejected().await.expect("a count")), (vec![1, 2], 0));
     }
 
+    async fn what_relays_set_aside_is_kept_for_its_time(database: Database) {
+        let store = database.migrated().await;
+        // More than a batch, the oldest with the highest numbers.
+        for (seq, age) in [(1, 100), (2, 10)].into_iter().chain((3..40).map(|seq| (seq, 400))) {
+            let at = (Utc::now() - DAY * age).to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+            let id = if database.url.starts_with("postgres") { "gen_random_uuid()" } else { "randomblob(16)" };
+            let insert = format!(
+                "INSERT INTO millstream_outbox_rejected (seq, target, kind, id, body, created_at, reason, rejected_at) \
+                 VALUES ({seq}, 'queue:mail', 'k', {id}, '{{', '{at}', 'no JSON', '{at}') RETURNING seq"
+            );
+            sql(&store, &insert).await.expect("inserted");
+        }
+        assert_eq!(store.prune(&Retention::forever()).await.expect("pruned").outbox_rejected, 0);
+        let retention = Retention::forever().outbox_rejected(DAY * 200).batch(10);
+        assert_eq!(store.prune(&retention).await.expect("pruned").outbox_rejected, 37);
+        assert_eq!(store.outbox().await.expect("a status").rejected, 2);
+        assert_eq!(store.prune(&Retention::default()).await.expect("pruned").outbox_rejected, 1);
+        assert_eq!(store.outbox().await.expect("a status").rejected, 1);
+    }
+
     async fn pruners_and_recorders_at_once_delete_each_job_once(database: Database) {
         let (store, queue) = (database.migrated().await, Queue::new().await);
         fill(&queue, &store, 1..5000, DAY * 8).await;

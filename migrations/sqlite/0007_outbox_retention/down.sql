@@ -1,0 +1,1 @@
+DROP INDEX millstream_outbox_rejected_by_time;
