@@ -34,6 +34,29 @@ use crate::{Data, Error, Tx, query, schema::millstream_outbox};
 /// let row = Outbox::job(SendReceipt { order: 7 }).after(MINUTE).row()?;
 /// diesel::insert_into(millstream_outbox::table).values(row).execute(conn)?;
 /// ```
+///
+/// A row that can't be relayed is set aside in `millstream_outbox_rejected` with the reason, and kept for 90 days
+/// ([`Retention::outbox_rejected`](crate::Retention::outbox_rejected)) where a recorder runs or
+/// [`Store::prune`](crate::Store::prune) is called.
+///
+/// # Throughput on Postgres
+///
+/// A trigger wakes the relays by NOTIFY. Postgres puts the notifications of a whole server into one order, so a transaction that
+/// has one holds a lock of the server while it commits, its flush to the disk included: transactions that write to the
+/// outbox (or to the [state](crate::State), which wakes its watchers the same way) commit one after the other and share no
+/// flush. However many rows one writes, it waits once. Transactions that write to neither don't wait.
+///
+/// Measured with pgbench on Postgres 15, two cores and a disk that flushes in 0.1 ms, one row a transaction (the least and the
+/// most of three runs, on a machine with other work):
+///
+/// | clients | commits/s | the same without NOTIFY |
+/// |---|---|---|
+/// | 16 | 3,700 to 6,600 | 10,200 to 15,200 |
+/// | 64 | 3,000 to 3,600 | 12,500 to 15,800 |
+///
+/// A disk that takes 1 ms for a flush must keep them under 1,000 a second. Where that is too few, write many rows in one
+/// transaction, or do without the trigger, by `ALTER TABLE millstream_outbox DISABLE TRIGGER millstream_outbox_notify`: relays then
+/// look once a second, and as long as they find something without a pause.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbox;
 
@@ -63,7 +86,8 @@ pub struct InTransaction<'t>(&'t Tx);
 
 impl Tx {
     /// Pushes a job once this transaction has committed, and only then: a [`Relay`] that runs anywhere takes it to Redis. It
-    /// is checked here as by [`Client::push`](millstream_queue::Client::push), and its options are chained the same way.
+    /// is checked here as by [`Client::push`](millstream_queue::Client::push), and its options are chained the same way. On
+    /// Postgres transactions that push commit one after the other: [`Outbox`] tells what that means.
     ///
     /// # Errors
     /// [`Error::Queue`] for what a push would refuse, of which nothing is written; [`Error::OutboxFull`], [`Error::Query`].
