@@ -14,6 +14,7 @@ mod migrating;
 mod outages;
 mod outbox;
 mod outbox_backlog;
+mod outbox_batches;
 mod packs;
 mod pages;
 mod partitions;

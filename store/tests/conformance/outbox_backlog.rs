@@ -8,13 +8,11 @@ use std::sync::{
 use diesel_async::RunQueryDsl;
 use millstream_queue::{Client, Job, Lane};
 use millstream_store::{Data, Isolation, Relay, Store, query};
-use millstream_tests::{namespace, shared_redis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     database::{on_both, sql},
-    packs::until,
-    relaying::Relaying,
+    relaying::{Relaying, emptied, redis},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -38,11 +36,6 @@ impl Job for DrawThumbnail {
     const QUEUE: &'static str = "photos";
 }
 
-async fn redis() -> Client {
-    let server = shared_redis().await.expect("a Redis");
-    Client::builder(&server).namespace(namespace()).await.expect("a client")
-}
-
 /// The payloads in a queue, in order.
 async fn payloads<J: Job>(client: &Client) -> Vec<J> {
     let mut conn = client.connection().await.expect("a connection");
@@ -51,10 +44,6 @@ async fn payloads<J: Job>(client: &Client) -> Vec<J> {
         redis::cmd("XRANGE").arg(&lane).arg("-").arg("+").query_async(&mut conn).await.expect("entries");
     let body = |fields: Vec<(String, String)>| fields.into_iter().find(|(name, _)| name == "body").expect("a body").1;
     entries.into_iter().map(|(_, fields)| serde_json::from_str(&body(fields)).expect("a payload")).collect()
-}
-
-async fn waiting(store: &Store) -> u64 {
-    store.outbox().await.expect("a status").waiting
 }
 
 /// Rows of two queues by turns, a thousand of each in one statement.
@@ -78,7 +67,7 @@ on_both! {
         let (store, client) = (database.migrated().await, redis().await);
         fill(&store, 7000).await;
         let relaying = Relaying::start(Relay::new(client.clone(), store.clone()));
-        until(async || waiting(&store).await == 0).await;
+        emptied(&store).await;
         relaying.stop().await;
         let receipts: Vec<_> = payloads::<SendReceipt>(&client).await.iter().map(|job| job.number).collect();
         let thumbnails: Vec<_> = payloads::<DrawThumbnail>(&client).await.iter().map(|job| job.number).collect();
@@ -113,7 +102,7 @@ on_both! {
         for writer in writers.collect::<Vec<_>>() {
             writer.await.expect("written");
         }
-        until(async || waiting(&store).await == 0).await;
+        emptied(&store).await;
         relaying.stop().await;
         let relayed = payloads::<SendReceipt>(&client).await;
         assert_eq!(relayed.len(), 5000 + 2 * 6 * 60);
@@ -131,7 +120,7 @@ on_both! {
                     VALUES ('queue:mail', 2, '{\"batch\":[[5,5],[7,7]],\"arrived\":[[1,1],[3,3]]}') RETURNING batch";
         sql(&store, died).await.expect("written down");
         let relaying = Relaying::start(Relay::new(client.clone(), store.clone()));
-        until(async || waiting(&store).await == 0).await;
+        emptied(&store).await;
         relaying.stop().await;
         let numbers: Vec<_> = payloads::<SendReceipt>(&client).await.iter().map(|job| job.number).collect();
         assert_eq!(numbers, [2, 3, 4]);
