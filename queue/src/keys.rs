@@ -127,6 +127,10 @@ impl QueueKeys {
     pub fn control(&self) -> String {
         self.key("control")
     }
+    /// Hash: how many entries Millstream has deleted from each lane and from `done`, and who counts there.
+    pub fn books(&self) -> String {
+        self.key("books")
+    }
     /// Channel: wake-ups and cancels.
     pub fn signal(&self) -> String {
         self.key("signal")
@@ -177,6 +181,7 @@ mod tests {
         assert_eq!(keys.cancel(), "ms:{mail}:cancel");
         assert_eq!(keys.signal(), "ms:{mail}:signal");
         assert_eq!(keys.outbox(), "ms:{mail}:outbox");
+        assert_eq!(keys.books(), "ms:{mail}:books");
         assert_eq!(event_outbox("ms", "order_paid"), "ms:{event:order_paid}:outbox");
         assert_eq!(event_log("ms", "order_paid"), "ms:{event:order_paid}:log");
         assert_eq!(event_channel("ms", "cursor_moved"), "ms:{event:cursor_moved}");

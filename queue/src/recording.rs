@@ -124,7 +124,7 @@ impl Client {
         let keys = self.keys(queue);
         let mut conn = self.connection().await?;
         let mut call = RECORDED.key(keys.control());
-        call.key(keys.done()).arg(RECORDER);
+        call.key(keys.done()).key(keys.books()).arg(RECORDER);
         for entry in entries {
             call.arg(entry);
         }

@@ -32,7 +32,7 @@ local function take_ready(id, lane, entry_id)
   if not pending.err and #pending > 0 then
     return nil
   end
-  redis.call('XDEL', lane_key, entry_id)
+  count_left(prefix, tonumber(lane), redis.call('XDEL', lane_key, entry_id))
   job.id, job.at = id, job.at or string.match(entry_id, '^%d+')
   return job, tonumber(lane)
 end

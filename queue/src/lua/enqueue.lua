@@ -1,17 +1,18 @@
 -- How a job enters its queue. Stands behind jobs.lua in the scripts that push.
 
--- The job of a ready lane at `place`, and whether it was handed out already; nil where that is not the job `holder`, as after
--- a failover, which may give its stream id to another.
+-- The job of a ready lane at `place`, whether it was handed out already, its lane's key and number, and its entry; nil where
+-- that is not the job `holder`, as after a failover, which may give its stream id to another.
 local function undelivered(prefix, holder, place)
   local number, stream_id = string.match(place, '^(%S+) (%S+)$')
-  local key = prefix .. 'ready:' .. (({ 'high', 'normal', 'low', 'suspect' })[tonumber(number) + 1] or '')
+  local lane = tonumber(number)
+  local key = prefix .. 'ready:' .. (LANES[lane + 1] or '')
   local entry = redis.call('XRANGE', key, stream_id, stream_id)[1]
   local found = entry and fields_of(entry[2], 1)
   if not found or (found.id or derived_id(key, stream_id)) ~= holder then
     return nil
   end
   local pending = redis.pcall('XPENDING', key, 'workers', stream_id, stream_id, 1)
-  return found, not pending.err and #pending > 0, key, stream_id
+  return found, not pending.err and #pending > 0, key, lane, stream_id
 end
 
 -- Enqueues one job. `queue` has the keys later and later_jobs, the channel signal and the prefix of the queue's keys. `push`
@@ -38,12 +39,12 @@ local function enqueue(queue, push)
   local held = unique_key and redis.call('GET', unique_key)
   if held then
     local holder, held_till, place = unique_holder(held)
-    local old, is_running, key, stream_id
+    local old, is_running, key, lane, stream_id
     if place == 'later' then
       local waiting = redis.call('HGET', later_jobs, holder)
       old = waiting and fields_of(cmsgpack.unpack(waiting), 2)
     else
-      old, is_running, key, stream_id = undelivered(prefix, holder, place)
+      old, is_running, key, lane, stream_id = undelivered(prefix, holder, place)
     end
     local can_change = old and not is_running and conflict ~= 'keep'
     if not can_change and (old or held_till == 'time') then
@@ -58,7 +59,7 @@ local function enqueue(queue, push)
         redis.call('HDEL', later_jobs, holder)
       else
         if conflict == 'replace' then due = now end
-        redis.call('XDEL', key, stream_id)
+        count_left(prefix, lane, redis.call('XDEL', key, stream_id))
       end
       local list = cmsgpack.unpack(packed)
       local job = fields_of(list, 2)

@@ -2,6 +2,7 @@
 -- line of each script that moves or ends jobs. Keys are made of the queue's prefix, so all lie in its slot.
 local DEAD, CANCELLED, CRASHED = 2, 3, 6
 local FIELDS = { 'kind', 'body', 'id', 'v', 'n', 'run', 'crash', 'at', 'opt', 'tp', 'ct' }
+local LANES = { 'high', 'normal', 'low', 'suspect' }
 -- For how long a job may stay in one place, after it was due, until its unique key is given up: 7 days in ms.
 local UNIQUE_KEPT = 604800000
 
@@ -83,6 +84,12 @@ local function keep(control, done, outcomes)
     redis.call('HINCRBY', control, 'done:outcomes', #outcomes)
     redis.call('HINCRBY', control, 'done:bytes', #pack)
   end
+end
+
+-- Notes in the queue's books how many entries a script has deleted from a lane, by its number: what left the lane otherwise was
+-- deleted by someone else. Books that can't be kept, such as a key of another type, must not stop the move half-way.
+local function count_left(prefix, lane, count)
+  if count > 0 then redis.pcall('HINCRBY', prefix .. 'books', LANES[lane + 1], count) end
 end
 
 -- The option of a job that has a unique key: { key = digest, until = 'started' | 'finished' | 'time' }; else nil.

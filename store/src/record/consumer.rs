@@ -9,12 +9,16 @@ use std::{
     time::Duration,
 };
 
-use millstream_queue::{Client, keys::RECORDER};
+use millstream_queue::{
+    Client,
+    keys::{QueueKeys, RECORDER},
+};
 use redis::{RedisError, Script, streams::StreamInfoConsumersReply};
 use tracing::debug;
 
 use super::reader::Pack;
 
+static SIGN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sign.lua")));
 static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget.lua")));
 
 /// Consumers of other recorders that hold nothing and have been silent for this many times the claim time are deleted.
@@ -60,6 +64,12 @@ impl Consumer {
         for queue in queues {
             in_hand.entry(queue.clone()).or_default();
         }
+    }
+
+    /// Signs the books of a queue, for this recorder counts there what it deletes.
+    pub(super) async fn sign(&self, queue: &str) -> Result<(), millstream_queue::Error> {
+        let mut conn = self.client().connection().await?;
+        Ok(SIGN.key(self.client().keys(queue).books()).arg(self.name()).invoke_async(&mut conn).await?)
     }
 
     /// Notes packs that are read and not acknowledged yet.
@@ -122,13 +132,14 @@ impl Consumer {
     ) -> Result<(), millstream_queue::Error> {
         let mut conn = self.client().connection().await?;
         for queue in queues {
-            let done = self.client().keys(queue).done();
+            let keys = self.client().keys(queue);
+            let done = keys.done();
             let found: StreamInfoConsumersReply =
                 redis::cmd("XINFO").arg("CONSUMERS").arg(&done).arg(RECORDER).query_async(&mut conn).await?;
             let silent = |idle: usize| idle as u128 > (claim_after * FORGOTTEN).as_millis();
             let others = found.consumers.iter().filter(|other| other.name != self.name());
             for other in others.filter(|other| other.pending == 0 && silent(other.idle)) {
-                self.forget(&done, &other.name).await?;
+                self.forget(&keys, &other.name).await?;
             }
         }
         Ok(())
@@ -151,17 +162,16 @@ impl Consumer {
     pub(super) async fn leave(&self) {
         let queues: Vec<Arc<str>> = self.in_hand().keys().cloned().collect();
         for queue in queues {
-            let done = self.client().keys(&queue).done();
-            if let Err(error) = self.forget(&done, self.name()).await {
+            if let Err(error) = self.forget(&self.client().keys(&queue), self.name()).await {
                 debug!(%error, %queue, "the consumer stays for others to sweep");
             }
         }
     }
 
-    async fn forget(&self, done: &str, consumer: &str) -> Result<(), millstream_queue::Error> {
+    async fn forget(&self, keys: &QueueKeys, consumer: &str) -> Result<(), millstream_queue::Error> {
         let mut conn = self.client().connection().await?;
         let forgotten: Result<i64, RedisError> =
-            FORGET.key(done).arg(RECORDER).arg(consumer).invoke_async(&mut conn).await;
+            FORGET.key(keys.done()).key(keys.books()).arg(RECORDER).arg(consumer).invoke_async(&mut conn).await;
         forgotten.map(drop).map_err(Into::into)
     }
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Deletes a recorder's consumer unless packs lie with it.
--- KEYS  done
+-- Deletes a recorder's consumer, and its signature in the books, unless packs lie with it.
+-- KEYS  done, books
 -- ARGV  group, consumer
 -- returns 1 where it is deleted, else 0
 -- Atomic, because deleting a consumer drops what is pending for it.
@@ -9,4 +9,5 @@ if pending.err or #pending > 0 then
   return 0
 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+redis.pcall('HDEL', KEYS[2], ARGV[2])
 return 1

@@ -196,6 +196,7 @@ impl Reader {
         let queues: Vec<Arc<str>> = self.recorder.known_queues().await?.into_iter().map(Arc::from).collect();
         for queue in &queues {
             self.recorder.client.record(queue).await?;
+            self.consumer.sign(queue).await?;
             self.declared.refresh(&self.recorder.client, queue).await?;
         }
         let stream = |queue: &Arc<str>| (self.recorder.client.keys(queue).done(), queue.clone());

@@ -30,6 +30,7 @@ script!(LEAVE, Script::new, "leave.lua");
 
 pub(super) fn register(keys: &QueueKeys, consumer: &str) -> ScriptInvocation<'static> {
     let mut call = REGISTER.key(keys.alive());
+    call.key(keys.books());
     add_lanes(&mut call, keys).arg(consumer).arg(WORKERS);
     call
 }

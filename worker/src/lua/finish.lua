@@ -47,28 +47,34 @@ for lane = 1, 4 do
   local count, lane_key = tonumber(ARGV[11 + lane]), KEYS[FIRST_LANE - 1 + lane]
   if count > 0 and careful then
     missing = missing or {}
+    local left = 0
     for i = next_id, next_id + count - 1 do
       local index = i - FIRST_ID + 1
       if is_still_ours(lane_key, ARGV[i], job_ids[index]) then
         redis.call('XACK', lane_key, GROUP, ARGV[i])
-        redis.call('XDEL', lane_key, ARGV[i])
+        left = left + redis.call('XDEL', lane_key, ARGV[i])
       else
         missing[index] = true
       end
     end
+    count_left(prefix, lane - 1, left)
     next_id = next_id + count
   elseif count > 0 then
     local last_id = next_id + count - 1
     local acknowledged = redis.call('XACK', lane_key, GROUP, unpack(ARGV, next_id, last_id))
     if acknowledged == count then
-      redis.call('XDEL', lane_key, unpack(ARGV, next_id, last_id))
+      count_left(prefix, lane - 1, redis.call('XDEL', lane_key, unpack(ARGV, next_id, last_id)))
     else
       missing = missing or {}
+      local left = 0
       for i = next_id, last_id do
-        if redis.call('XDEL', lane_key, ARGV[i]) == 0 then
+        local deleted = redis.call('XDEL', lane_key, ARGV[i])
+        left = left + deleted
+        if deleted == 0 then
           missing[i - FIRST_ID + 1] = true
         end
       end
+      count_left(prefix, lane - 1, left)
     end
     next_id = last_id + 1
   end
@@ -191,6 +197,7 @@ if #pack > 0 and redis.call('HEXISTS', control, 'record') == 1 then
     if #oldest < 2 then break end
     local dropped, fields = tonumber(oldest[1][2][2]), oldest[1][2]
     redis.call('XDEL', done, oldest[1][1])
+    redis.pcall('HINCRBY', prefix .. 'books', 'done', 1)
     redis.call('HINCRBY', control, 'done:outcomes', -dropped)
     redis.call('HINCRBY', control, 'done:bytes', -#fields[4])
     redis.call('HINCRBY', control, 'done:dropped', dropped)

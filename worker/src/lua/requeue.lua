@@ -43,7 +43,7 @@ local function put_back(job)
   end
 end
 
-local touched = 0
+local touched, left = 0, 0
 for i = 6, #ARGV do
   local id = ARGV[i]
   if #redis.call('XPENDING', source, group, id, id, 1, consumer) == 1 then
@@ -61,8 +61,9 @@ for i = 6, #ARGV do
       end
     end
     redis.call('XACK', source, group, id)
-    redis.call('XDEL', source, id)
+    left = left + redis.call('XDEL', source, id)
   end
 end
+count_left(prefix, lane, left)
 keep(control, done, outcomes)
 return touched
