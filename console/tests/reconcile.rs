@@ -48,6 +48,7 @@ async fn a_loss_is_reported_until_it_is_accepted(database: &str) {
     let said = doctor(&arguments).await;
     let line = &lines(&said, "reconcile")[0];
     assert!(line.starts_with("ok") && line.ends_with("1 queues compared, 0 mismatches"), "{line}");
+    assert_eq!(lines(&said, "books"), ["skip  books        photos: its books begin with this look"]);
     assert_eq!(fails(&said), [""; 0]);
 
     let mut conn = client.connection().await.unwrap();

@@ -1,15 +1,21 @@
 //! What Redis says of one queue.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use millstream_queue::{
     Client, ServerFacts,
     keys::{Lane, RECORDER, WORKERS},
 };
-use redis::{FromRedisValue, RedisError, Value, streams::StreamInfoConsumersReply};
+use redis::{RedisError, Script, streams::StreamInfoConsumersReply};
 
-use super::{Finding, Trouble};
+use super::{
+    Finding, Trouble,
+    stream::{Books, Stream, StreamId},
+    watermark::Watermark,
+};
 use crate::Error;
+
+static FACTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("facts.lua")));
 
 /// A recorder that has read within this time lives.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -17,17 +23,16 @@ const SILENCE: Duration = Duration::from_secs(15);
 const STARTING: Duration = Duration::from_secs(1);
 /// The field of `control` that holds the number of the watermark.
 pub(super) const MARK: &str = "sql:mark";
-
-/// How far a stream has come: entries ever added, and the id of the last.
-pub(super) type Come = (i64, (u64, u64));
+/// The stream of outcomes among a queue's streams; the others are its lanes.
+pub(super) const DONE: &str = "done";
 
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) queue: String,
     /// The server's run id.
     pub(super) server: String,
-    /// The lanes and `done`, by name; a stream that is not there has come nowhere.
-    pub(super) streams: BTreeMap<String, Come>,
+    /// The lanes and `done`, by name.
+    pub(super) streams: BTreeMap<String, Stream>,
     pub(super) recorded: bool,
     /// The number of the newest watermark that Redis knows.
     pub(super) mark: Option<i64>,
@@ -38,6 +43,10 @@ pub(super) struct Facts {
     recorders: usize,
     /// Jobs in the hands of workers whose entries are not in their lanes any more.
     taken: i64,
+    /// Workers and recorders of a version that keeps no books.
+    unsigned: i64,
+    /// Delayed jobs and dead letters of which one half is missing.
+    halves: [i64; 2],
 }
 
 impl Facts {
@@ -45,49 +54,53 @@ impl Facts {
         let keys = client.keys(queue);
         let mut conn = client.connection().await?;
         let server = ServerFacts::ask(&mut conn).await?.run_id;
-        let (mut streams, mut taken) = (BTreeMap::new(), 0);
-        let lanes = Lane::ALL.map(|lane| (lane.to_string(), keys.ready(lane)));
-        for (name, key) in lanes.into_iter().chain([("done".to_owned(), keys.done())]) {
-            let info: Result<Value, RedisError> =
-                redis::cmd("XINFO").arg("STREAM").arg(key).arg(&["FULL", "COUNT", "1"]).query_async(&mut conn).await;
-            let stream = match info {
-                Ok(info) => Stream::read(info)?,
-                Err(error) if error.code() == Some("ERR") => Stream::default(), // no such key
-                Err(error) => return Err(millstream_queue::Error::from(error).into()),
-            };
-            // What leaves a lane is acknowledged and deleted by one script.
-            taken += (stream.in_hand - stream.length).max(0);
-            streams.insert(name, stream.come);
+        let mut ask = FACTS.key(keys.control());
+        ask.key(keys.books()).key(keys.alive()).key(keys.later()).key(keys.later_jobs());
+        ask.key(keys.dead()).key(keys.dead_jobs()).key(keys.done());
+        for lane in Lane::ALL {
+            ask.key(keys.ready(lane));
         }
-        type Control = (Option<String>, Option<i64>, Option<i64>, Option<i64>);
-        let fields = ["record", MARK, "done:outcomes", "done:dropped"];
-        let asked: Result<(Control, i64), RedisError> = redis::pipe()
-            .atomic()
-            .cmd("HMGET")
-            .arg(keys.control())
-            .arg(&fields)
-            .cmd("XLEN")
-            .arg(keys.done())
-            .query_async(&mut conn)
-            .await;
-        let ((record, mark, outcomes, dropped), packs) = asked.map_err(millstream_queue::Error::from)?;
+        ask.arg(WORKERS).arg(RECORDER).arg(MARK);
+        let answer: Result<Vec<String>, RedisError> = ask.invoke_async(&mut conn).await;
+        let mut answer = Answer(answer.map_err(millstream_queue::Error::from)?.into_iter());
+        let (recorded, mark) = (answer.number()? == 1, answer.text()?.parse().ok());
+        let (outcomes, dropped) = (answer.number()?, answer.number()?);
+        let (workers, unsigned_recorders) = (answer.number()?, answer.number()?);
+        let halves = [answer.number()?, answer.number()?];
+        let (mut streams, mut taken) = (BTreeMap::new(), 0);
+        for name in std::iter::once(DONE).chain(Lane::ALL.map(Lane::as_str)) {
+            let (added, last, there) = (answer.number()?, answer.id()?, answer.number()?);
+            let (pending, left) = (answer.number()?, answer.number()?);
+            let unsigned = if name == DONE { unsigned_recorders } else { workers };
+            if name != DONE {
+                // What leaves a lane is acknowledged and deleted by one script.
+                taken += (pending - there).max(0);
+            }
+            let books = (unsigned == 0).then_some(Books { there, left });
+            streams.insert(name.to_owned(), (Stream { added, last, books }, there));
+        }
+        let packs = streams[DONE].1;
+        let streams = streams.into_iter().map(|(name, (stream, _))| (name, stream)).collect();
         let mut recorders = living_recorders(client, queue).await;
-        if recorders == 0 && outcomes.unwrap_or(0) > 0 {
+        if recorders == 0 && outcomes > 0 {
             // One that has just started is in the group from its first read on.
             tokio::time::sleep(STARTING).await;
             recorders = living_recorders(client, queue).await;
         }
+        let (queue, unsigned) = (queue.to_owned(), workers + unsigned_recorders);
         Ok(Self {
-            queue: queue.to_owned(),
+            queue,
             server,
             streams,
-            recorded: record.is_some(),
+            recorded,
             mark,
-            outcomes: outcomes.unwrap_or(0),
+            outcomes,
             packs,
-            dropped: dropped.unwrap_or(0),
+            dropped,
             recorders,
             taken,
+            unsigned,
+            halves,
         })
     }
 
@@ -96,8 +109,20 @@ impl Facts {
         self.dropped > 0 || self.outcomes > 0 && self.packs == 0
     }
 
-    pub(super) fn judge(&self, findings: &mut Vec<Finding>) {
-        let Self { queue, outcomes, packs, dropped, recorders, taken, .. } = self;
+    /// Why what has left the streams can't be balanced by this look, which follows on `seen`; none where it can.
+    pub(super) fn unbooked(&self, seen: Option<&Watermark>) -> Option<String> {
+        let queue = &self.queue;
+        if self.unsigned > 0 {
+            let count = self.unsigned;
+            return Some(format!("{queue}: {count} of its workers and recorders have not signed its books"));
+        }
+        let is_begun = seen.is_some_and(|seen| seen.streams().values().all(|stream| stream.books.is_some()));
+        (!is_begun).then(|| format!("{queue}: its books begin with this look"))
+    }
+
+    /// `is_taken_known`: that entries are missing in the lanes is reported already, with their exact number.
+    pub(super) fn judge(&self, is_taken_known: bool, findings: &mut Vec<Finding>) {
+        let Self { queue, outcomes, packs, dropped, recorders, taken, halves, .. } = self;
         let count = outcomes.unsigned_abs();
         if *outcomes > 0 && *packs == 0 {
             let found = format!("{outcomes} outcomes were counted as waiting, and `done` is empty");
@@ -110,71 +135,39 @@ impl Facts {
             let found = format!("{dropped} outcomes were dropped at their limit");
             findings.push(Finding::new(Trouble::Dropped, queue, dropped.unsigned_abs(), found));
         }
-        if *taken > 0 {
+        if *taken > 0 && !is_taken_known {
             let found = format!("at least {taken} jobs in the hands of workers are not in their lanes any more");
             findings.push(Finding::new(Trouble::TakenFromLane, queue, taken.unsigned_abs(), found));
         }
-    }
-}
-
-/// What counts in the answer of XINFO STREAM FULL.
-#[derive(Default)]
-struct Stream {
-    come: Come,
-    length: i64,
-    /// Entries that the workers' group was given and has not acknowledged.
-    in_hand: i64,
-}
-
-impl Stream {
-    fn read(info: Value) -> Result<Self, Error> {
-        let mut stream = Self::default();
-        for (name, value) in fields(info)? {
-            match name.as_str() {
-                "length" => stream.length = number(value, "length")?,
-                "entries-added" => stream.come.0 = number(value, "entries-added")?,
-                "last-generated-id" => {
-                    let id = String::from_redis_value(value).map_err(|_| wrong("last-generated-id"))?;
-                    let (time, sequence) = id.split_once('-').ok_or_else(|| wrong("last-generated-id"))?;
-                    stream.come.1 = (time.parse().unwrap_or(0), sequence.parse().unwrap_or(0));
-                }
-                "groups" => {
-                    for group in value.into_sequence().map_err(|_| wrong("groups"))? {
-                        stream.in_hand += in_hand(group)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(stream)
-    }
-}
-
-/// What is in hand of a group, if it is that of the workers.
-fn in_hand(group: Value) -> Result<i64, Error> {
-    let (mut is_workers, mut count) = (false, 0);
-    for (name, value) in fields(group)? {
-        match name.as_str() {
-            "name" => is_workers = String::from_redis_value(value).is_ok_and(|name| name == WORKERS),
-            "pel-count" => count = number(value, "pel-count")?,
-            _ => {}
+        for (count, what) in halves.iter().zip(["delayed jobs", "dead letters"]).filter(|(count, _)| **count > 0) {
+            let found = format!("at least {count} {what} have lost their time or their payload");
+            findings.push(Finding::new(Trouble::Halved, queue, count.unsigned_abs(), found));
         }
     }
-    Ok(if is_workers { count } else { 0 })
 }
 
-fn fields(value: Value) -> Result<Vec<(String, Value)>, Error> {
-    let fields = value.into_map_iter().map_err(|_| wrong("XINFO STREAM"))?;
-    Ok(fields.map(|(name, value)| (String::from_redis_value(name).unwrap_or_default(), value)).collect())
+/// The texts that the script returns, one after another.
+struct Answer(std::vec::IntoIter<String>);
+
+impl Answer {
+    fn text(&mut self) -> Result<String, Error> {
+        self.0.next().ok_or_else(|| wrong("nothing".to_owned()))
+    }
+
+    fn number(&mut self) -> Result<i64, Error> {
+        let text = self.text()?;
+        text.parse().map_err(|_| wrong(text))
+    }
+
+    fn id(&mut self) -> Result<StreamId, Error> {
+        let text = self.text()?;
+        let id = text.split_once('-').and_then(|(time, number)| Some((time.parse().ok()?, number.parse().ok()?)));
+        id.ok_or_else(|| wrong(text))
+    }
 }
 
-fn number(value: Value, what: &'static str) -> Result<i64, Error> {
-    i64::from_redis_value(value).map_err(|_| wrong(what))
-}
-
-fn wrong(what: &'static str) -> Error {
-    let error =
-        RedisError::from((redis::ErrorKind::UnexpectedReturnType, "no answer of a Redis stream", what.to_owned()));
+fn wrong(text: String) -> Error {
+    let error = RedisError::from((redis::ErrorKind::UnexpectedReturnType, "not what a queue's keys hold", text));
     millstream_queue::Error::from(error).into()
 }
 

@@ -4,6 +4,10 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::{
+    facts::DONE,
+    watermark::{BOOKS, TAKEN},
+};
 use crate::Time;
 
 /// What does not fit.
@@ -28,8 +32,12 @@ pub enum Trouble {
     WaitingNotInRedis,
     /// A job has ended in SQL, and waits in Redis: it will run again.
     EndedYetWaiting,
-    /// Jobs in the hands of workers are not in their lanes any more.
+    /// Someone else than Millstream has deleted entries of a lane, or jobs in the hands of workers are not in it any more.
     TakenFromLane,
+    /// Someone else than a recorder has deleted packs of outcomes.
+    TakenFromDone,
+    /// Delayed jobs or dead letters have a time and no payload, or a payload and no time.
+    Halved,
     /// Rows of the outbox wait for too long.
     OutboxWaits,
     /// The relay has set rows of the outbox aside.
@@ -64,6 +72,9 @@ pub struct Report {
     pub queues: usize,
     /// The mismatches; none where all fits.
     pub findings: Vec<Finding>,
+    /// Queues of which this look could not tell whether others deleted entries of their streams, each with the reason: their
+    /// books begin with this look, or who works on them keeps none.
+    pub unbooked: Vec<String>,
 }
 
 impl Report {
@@ -108,10 +119,19 @@ impl Finding {
     }
 
     pub(super) fn loss(queue: String, what: &str, entries: i64, since: Time, cause: String) -> Self {
-        let (trouble, found) = match what {
-            "sql" => (Trouble::SqlLost, format!("SQL lost what was recorded after {since}")),
-            "done" => (Trouble::RedisLost, format!("Redis lost at least {entries} packs of outcomes after {since}")),
-            lane => {
+        let (trouble, found) = match (what, what.strip_prefix(TAKEN)) {
+            ("sql", _) => (Trouble::SqlLost, format!("SQL lost what was recorded after {since}")),
+            (DONE, _) => (Trouble::RedisLost, format!("Redis lost at least {entries} packs of outcomes after {since}")),
+            (BOOKS, _) => (Trouble::RedisLost, format!("the books of what left the streams were lost after {since}")),
+            (_, Some(DONE)) => {
+                let taken = format!("{entries} packs of outcomes were deleted by others than a recorder after {since}");
+                (Trouble::TakenFromDone, taken)
+            }
+            (_, Some(lane)) => {
+                let taken = format!("{entries} entries of {lane} were deleted by others than Millstream after {since}");
+                (Trouble::TakenFromLane, taken)
+            }
+            (lane, None) => {
                 let lost = format!("Redis lost at least {entries} acknowledged entries of {lane} after {since}");
                 (Trouble::RedisLost, lost)
             }
@@ -166,7 +186,16 @@ impl Trouble {
             ),
             Self::TakenFromLane => (
                 "someone deleted or trimmed the lane's stream",
-                "leave a queue's streams to Millstream; Client::cancel takes jobs out of them",
+                "leave a queue's streams to Millstream, Client::cancel takes jobs out of them; push again what is missing, then \
+                 `millstream doctor --accept-losses`",
+            ),
+            Self::TakenFromDone => (
+                "someone deleted or trimmed the stream `done`",
+                "leave it to the recorders: what the packs told is lost; then `millstream doctor --accept-losses`",
+            ),
+            Self::Halved => (
+                "someone changed only one of the two keys, such as `later` without `later:jobs`",
+                "change neither by hand; push again what is missing, and ZREM or HDEL what is left of it",
             ),
             Self::OutboxWaits => ("no relay runs, or it can't reach Redis", "run a Relay on this database"),
             Self::OutboxRejected => (

@@ -1,11 +1,13 @@
 //! Reconciliation: does Redis still have what it had, and does SQL know what Redis says has ended?
 //!
 //! Streams count what was ever added to them, and never count down: the recorder keeps these counts in SQL every ten seconds,
-//! and Redis keeps the number of that row. Whichever of the two goes back is seen by the other.
+//! and Redis keeps the number of that row. Whichever of the two goes back is seen by the other. What leaves a stream is counted by
+//! whoever deletes it, so that what somebody else deletes is seen too.
 
 mod facts;
 mod finding;
 mod jobs;
+mod stream;
 mod watermark;
 
 use std::time::Duration;
@@ -37,39 +39,63 @@ impl Store {
     ///
     /// Looked at are, whatever the size of the history: the first 100 jobs of each lane and of `later`, the newest 500 dead letters,
     /// and the newest 500 jobs each that failed, snoozed or were parked. Of the last two only what happened within a day counts. That
-    /// takes about 30 commands and 10 statements per queue: 0.1 s on Postgres and 0.2 s on SQLite with 1,000,000 jobs in the
+    /// takes about 20 commands and 10 statements per queue: 0.1 s on Postgres and 0.2 s on SQLite with 1,000,000 jobs in the
     /// history, 500 ready and a build without optimizations. A suspicion is looked at twice, which with 1,000 suspects takes 75
     /// commands and a second or, where the recorder is behind, up to ten. Meant for every hour.
     ///
     /// What can't be known: a loss before the first recorder ran, or of what Redis lost and had again before the next look, ten
-    /// seconds later; a job that is due and gone, where more than 2,000 jobs are ready in its lane or where its kind keeps no
-    /// completions; and a job deleted from a lane by hand before a worker took it. What came into a lane is counted by Redis, and all
-    /// that is in hand must be in it; what left it is counted by nobody: histories don't keep all, so no sum of SQL can be set
-    /// against these numbers.
+    /// seconds later; and a job that is due and gone, where more than 2,000 jobs are ready in its lane or where its kind keeps no
+    /// completions.
+    ///
+    /// # The books
+    ///
+    /// Of each lane and of `done`, entered = there + deleted by Millstream, to the entry: Redis counts what entered and what is there,
+    /// and each script that deletes an entry (finish, requeue, hand-back, cancel, the change of a unique job, the recorder) counts it in
+    /// the same step. What is missing beyond that is compared with what it was at the last look, so the books may begin at any time:
+    /// they do with the first look at a queue, with the first after workers or recorders of a version without books have gone,
+    /// and after a loss was noted. Until then [`Report::unbooked`] names the queue. A worker of such a version that came and went
+    /// between two looks, and cancels and changes of unique jobs by such clients, are reported as entries deleted by others.
+    ///
+    /// What the books don't tell: *which* entries were deleted, unless the history shows that they wait; and what was deleted from
+    /// `later` or `dead` in both of their keys, since any client may write there and nobody counts what it brings. Nor do they go on
+    /// into SQL: a job type's history may keep no runs or only failures, retention deletes them and an outcome that is delivered
+    /// twice is kept once, so the number of runs in SQL says nothing of the number of jobs that left a lane. From there on, an outcome
+    /// is in `done` from the very step that deletes its entry, and leaves it only when its recorder has written it or set it aside.
     ///
     /// # Errors
     /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Queue`], [`Error::Query`].
     pub async fn reconcile(&self, client: &Client) -> Result<Report, Error> {
-        let mut findings = Vec::new();
         let queues = watermark::queues(self, client).await?;
+        let mut looked_at: Vec<(Facts, Option<Watermark>)> = Vec::new();
         for queue in &queues {
             let facts = Facts::ask(client, queue).await?;
             if !facts.recorded && watermark::find(self, queue).await?.is_none() {
                 continue; // nobody wants its history
             }
-            let seen: Option<Watermark> = watermark::step(self, client, queue).await?;
-            facts.judge(&mut findings);
-            jobs::check(self, client, &facts, seen.as_ref(), &mut findings).await?;
+            let seen = watermark::step(self, client, queue).await?;
+            looked_at.push((facts, seen));
         }
-        for (queue, what, entries, since, cause) in self.losses().await? {
-            findings.push(Finding::loss(queue, &what, entries, since, cause));
+        let losses = self.losses().await?.into_iter();
+        let losses: Vec<Finding> = losses
+            .map(|(queue, what, entries, since, cause)| Finding::loss(queue, &what, entries, since, cause))
+            .collect();
+        let (mut findings, mut unbooked) = (Vec::new(), Vec::new());
+        for (facts, seen) in &looked_at {
+            let is_known = |trouble| {
+                losses.iter().any(|loss| loss.trouble == trouble && loss.queue.as_ref() == Some(&facts.queue))
+            };
+            unbooked.extend(facts.unbooked(seen.as_ref()));
+            facts.judge(is_known(Trouble::TakenFromLane), &mut findings);
+            let lost_outcomes = facts.has_lost_outcomes() || is_known(Trouble::TakenFromDone);
+            jobs::check(self, client, facts, seen.as_ref(), lost_outcomes, &mut findings).await?;
         }
+        findings.extend(losses);
         let rejected = self.count_rejected().await?;
         if rejected > 0 {
             findings.push(Finding::rejected(rejected));
         }
         outbox(self, &mut findings).await?;
-        Ok(Report { queues: queues.len(), findings })
+        Ok(Report { queues: queues.len(), findings, unbooked })
     }
 
     /// Forgets the losses that [`Store::reconcile`] has reported, once they are dealt with. Returns how many.

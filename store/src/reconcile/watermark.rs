@@ -8,7 +8,10 @@ use diesel_async::RunQueryDsl;
 use millstream_queue::Client;
 use tracing::error;
 
-use super::facts::{Come, Facts, MARK};
+use super::{
+    facts::{DONE, Facts, MARK},
+    stream::{Change, Stream},
+};
 use crate::{
     Data, Error, Id, Store, Time, query,
     schema::{millstream_losses as l, millstream_watermarks as w},
@@ -24,11 +27,23 @@ pub(super) struct Watermark {
     pub(super) taken_at: Time,
 }
 
+impl Watermark {
+    /// The streams by name; none where they can't be read.
+    pub(super) fn streams(&self) -> BTreeMap<String, Stream> {
+        serde_json::from_str(&self.streams).unwrap_or_default()
+    }
+}
+
 struct Loss {
     what: String,
     entries: i64,
     cause: &'static str,
 }
+
+/// Before the name of a stream: others than Millstream have deleted entries of it.
+pub(super) const TAKEN: &str = "taken:";
+/// Instead of a stream: the books of all of them.
+pub(super) const BOOKS: &str = "books";
 
 /// Takes watermarks of the registered queues. A look that is missed is made up for by the next.
 pub(crate) async fn take_watermarks(store: &Store, client: &Client) -> Result<(), Error> {
@@ -86,20 +101,37 @@ const EMPTY_START: &str = "the server started empty: no append-only file, or ano
 const TAIL_LOST: &str = "a restart without the end of the append-only file, a restored snapshot, or a failover to a replica \
                          that lagged behind";
 
+const REMADE: &str = "DEL or RENAME of the stream on the running server, which was then filled anew";
+const NOT_BY_THE_BOOKS: &str = "XDEL, XTRIM or XADD MAXLEN by hand or by another program; or a worker, recorder or client of a \
+                                version without books was at work in between";
+const BOOKS_GONE: &str = "the key `books` was deleted; or Redis went back, and had come further again by the next look";
+
 fn lost(last: &Watermark, facts: &Facts) -> Vec<Loss> {
-    let before: BTreeMap<String, Come> = serde_json::from_str(&last.streams).unwrap_or_default();
-    let is_empty = facts.streams.iter().all(|(name, (added, _))| name == "done" || *added == 0);
-    let cause = match (facts.server == last.server, is_empty) {
+    let is_empty = facts.streams.iter().all(|(name, stream)| name == DONE || stream.added == 0);
+    let went_back = match (facts.server == last.server, is_empty) {
         (true, _) => FLUSHED,
         (false, true) => EMPTY_START,
         (false, false) => TAIL_LOST,
     };
-    let mut losses = Vec::new();
-    for (name, (had, had_last)) in before {
-        let (has, has_last) = facts.streams.get(&name).copied().unwrap_or_default();
-        if has < had || has_last < had_last {
-            losses.push(Loss { what: name, entries: (had - has).max(1), cause });
+    let (mut losses, mut books_went_back, mut any_went_back) = (Vec::new(), false, false);
+    for (name, had) in last.streams() {
+        let has = facts.streams.get(&name).copied().unwrap_or_default();
+        match has.since(&had) {
+            Change::Balanced => {}
+            Change::BooksWentBack => books_went_back = true,
+            Change::WentBack(entries) => {
+                any_went_back = true;
+                losses.push(Loss { what: name, entries, cause: went_back });
+            }
+            Change::Remade(entries) => losses.push(Loss { what: name, entries, cause: REMADE }),
+            Change::Taken(entries) => {
+                losses.push(Loss { what: [TAKEN, &*name].concat(), entries, cause: NOT_BY_THE_BOOKS });
+            }
         }
+    }
+    // Where all went back, the streams tell it.
+    if books_went_back && !any_went_back {
+        losses.push(Loss { what: BOOKS.to_owned(), entries: 1, cause: BOOKS_GONE });
     }
     losses
 }

@@ -21,6 +21,7 @@ mod partitions;
 mod plans;
 mod pools;
 mod reconcile;
+mod reconcile_books;
 mod reconcile_jobs;
 mod recording;
 mod relaying;

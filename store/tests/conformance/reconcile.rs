@@ -151,12 +151,13 @@ on_both! {
         let mut retry = run(7, 1, State::Failed);
         retry.next_ms = Some(next_ms);
         queue.finish(&[retry.clone()]).await;
-        let later = queue.client.keys("photos").later();
+        let (later, jobs) = (queue.client.keys("photos").later(), queue.client.keys("photos").later_jobs());
         do_on(&queue, "ZADD", &[&later, &next_ms.to_string(), &retry.id.to_string()]).await;
+        do_on(&queue, "HSET", &[&jobs, &retry.id.to_string(), "a job"]).await;
         queue.record_into(&store).await;
         let report = compared(&store, &queue).await;
         assert!(report.is_clean(), "{report}");
-        do_on(&queue, "DEL", &[&later]).await;
+        do_on(&queue, "DEL", &[&later, &jobs]).await;
         let report = compared(&store, &queue).await;
         assert_eq!(report.findings.len(), 1, "{report}");
         assert_eq!((report.findings[0].trouble, &*report.findings[0].ids), (Trouble::WaitingNotInRedis, &[retry.id][..]));

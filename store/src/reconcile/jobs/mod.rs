@@ -13,7 +13,11 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use self::{dead::unknown, gone::gone};
-use super::{Finding, PATIENCE, SECOND_LOOK, Trouble, facts::Facts, watermark::Watermark};
+use super::{
+    Finding, PATIENCE, SECOND_LOOK, Trouble,
+    facts::{DONE, Facts},
+    watermark::Watermark,
+};
 use crate::{Error, Store};
 
 /// Jobs of each kind of check.
@@ -26,13 +30,14 @@ pub(super) async fn check(
     client: &Client,
     facts: &Facts,
     seen: Option<&Watermark>,
+    has_lost_outcomes: bool,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let queue = &facts.queue;
     let again = again::ended(store, client, queue).await?;
     report(findings, Trouble::EndedYetWaiting, queue, again, "jobs that wait in Redis have ended in SQL");
     // Before the first watermark history may not have been wanted; where outcomes went missing, SQL can't know what they said.
-    let Some(seen) = seen.filter(|_| !facts.has_lost_outcomes()) else { return Ok(()) };
+    let Some(seen) = seen.filter(|_| !has_lost_outcomes) else { return Ok(()) };
     let dead = unknown(store, client, queue, seen.first_at).await?;
     let gone = gone(store, client, queue).await?;
     if dead.is_empty() && gone.is_empty() || !recorded_meanwhile(client, queue).await? {
@@ -61,7 +66,7 @@ fn in_both<T: Eq + Hash>(first: HashSet<T>, second: &HashSet<T>) -> Vec<T> {
 
 /// Waits until the outcomes that are there now have been recorded; false where that takes too long to tell.
 async fn recorded_meanwhile(client: &Client, queue: &str) -> Result<bool, Error> {
-    let (_, last) = Facts::ask(client, queue).await?.streams["done"];
+    let last = Facts::ask(client, queue).await?.streams[DONE].last;
     let started = Instant::now();
     sleep(SECOND_LOOK).await;
     while lane::first(client, &client.keys(queue).done()).await?.is_some_and(|first| first <= last) {
