@@ -10,7 +10,7 @@ use chrono::Utc;
 use millstream_queue::{Client, Job, Lane, Overflow, Priority, State};
 use millstream_tests::shared_redis;
 use millstream_worker::{Context, Error, Worker};
-use probe::{Act, Outcomes, QUEUE, Running, assert_empty, probe};
+use probe::{Act, Outcomes, QUEUE, Running, assert_balanced, assert_empty, probe};
 use redis::Value;
 use serde::{Deserialize, Serialize};
 
@@ -340,6 +340,7 @@ async fn where_outcomes_may_be_dropped_the_oldest_are_and_they_are_counted() {
     let (waiting, dropped): (usize, usize) = counters.query_async(&mut conn).await.unwrap();
     assert_eq!((waiting, waiting + dropped), (kept.len(), 10));
     assert!(waiting <= 3, "{waiting} outcomes were kept where 3 may be");
+    assert_balanced(&client).await;
 }
 
 #[tokio::test]

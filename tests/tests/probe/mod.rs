@@ -253,6 +253,33 @@ impl Outcomes {
     }
 }
 
+/// Of each lane and of `done`: its name, what entered it and is not there, and what left it according to the books. The two are
+/// one as long as nobody but Millstream deletes anything.
+pub async fn balance(client: &Client) -> Vec<(String, i64, i64)> {
+    let (keys, mut conn) = (client.keys(QUEUE), client.connection().await.expect("a server"));
+    let lanes = millstream_queue::Lane::ALL.map(|lane| (lane.to_string(), keys.ready(lane)));
+    let mut streams = Vec::new();
+    for (name, key) in lanes.into_iter().chain([("done".to_owned(), keys.done())]) {
+        let script = redis::Script::new(
+            "local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+             local of = {}
+             for f = 1, #info, 2 do of[info[f]] = info[f + 1] end
+             return { (of['entries-added'] or 0) - (of.length or 0), tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0) }",
+        );
+        let of_one_moment = script.key(key).key(keys.books()).arg(&name).invoke_async(&mut conn).await;
+        let (gone, left) = of_one_moment.expect("a stream");
+        streams.push((name, gone, left));
+    }
+    streams
+}
+
+/// Asserts that nobody but Millstream has deleted anything, and that all of it is in the books.
+pub async fn assert_balanced(client: &Client) {
+    for (stream, gone, left) in balance(client).await {
+        assert_eq!(gone, left, "entries have left {stream}, and what is in the books");
+    }
+}
+
 /// How a queue looks when nothing is left in it.
 pub async fn assert_empty(client: &Client) {
     let mut conn = client.connection().await.expect("a server");
@@ -263,6 +290,7 @@ pub async fn assert_empty(client: &Client) {
     }
     let waiting: u64 = redis::cmd("ZCARD").arg(keys.later()).query_async(&mut conn).await.expect("a set");
     assert_eq!(waiting, 0, "jobs are left in `later`");
+    assert_balanced(client).await;
 }
 
 /// States by number, for comparing many at once.
