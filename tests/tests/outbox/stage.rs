@@ -45,7 +45,7 @@ impl Stage {
         Self::on(url, Some(folder)).await
     }
 
-    async fn on(database: String, folder: Option<TempDir>) -> Self {
+    pub(crate) async fn on(database: String, folder: Option<TempDir>) -> Self {
         let redis = Redis::start().await.unwrap();
         let client = Client::builder(&redis.url()).namespace(namespace()).await.unwrap();
         let store = Store::connect(&database).await.unwrap();
