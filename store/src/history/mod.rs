@@ -170,7 +170,8 @@ impl History {
         self
     }
 
-    /// How many jobs the filters let through, on all pages.
+    /// How many jobs the filters let through, on all pages. Unlike a page it reads them all, which takes its time where they are
+    /// many.
     ///
     /// # Errors
     /// [`Error::Unsearchable`], [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Query`].
