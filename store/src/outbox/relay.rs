@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use super::{
     status,
     wake::Wake,
 };
-use crate::{Data, Error, Store, query, record::Trouble};
+use crate::{Data, Error, Store, conn::joined, query, record::Trouble};
 
 /// Targets that are served at once.
 const TARGETS: usize = 4;
@@ -73,13 +74,13 @@ impl Relay {
         let wake = Wake::new(&self.store, stop.clone());
         info!(%outbox, "relaying");
         // In a task, so that what its connections read is handed over on the spot, wherever this future is awaited.
-        let mut working = tokio::spawn(async move { self.work(outbox, wake, stop).await });
+        let mut working = pin!(joined(tokio::spawn(async move { self.work(outbox, wake, stop).await })));
         tokio::select! {
             () = shutdown => {}
-            _ = &mut working => return Ok(()),
+            () = &mut working => return Ok(()),
         }
         drop(stop_on_drop);
-        let _ = working.await;
+        working.await;
         info!("relaying stopped");
         Ok(())
     }

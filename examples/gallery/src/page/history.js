@@ -17,6 +17,8 @@ export function historyOf(album) {
       const page = await ask(`/api/albums/${album}/history${after ? `?after=${after}` : ""}`);
       if (!after) rows.replaceChildren();
       rows.append(...page.jobs.map(row));
+      // A page of a long history may have found none yet.
+      if (!page.jobs.length && page.next) return await load(page.next);
       more.hidden = !page.next;
       more.dataset.after = page.next ?? "";
       table.hidden = !rows.children.length;
