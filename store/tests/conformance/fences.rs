@@ -111,11 +111,10 @@ on_both! {
         let store = shop(&database).await;
         write(&store, Isolation::default(), 5).await.expect("the newest");
         let done = store.transaction(async move |tx| {
-            // Begun, and dropped before it says anything.
+            // Begun, and dropped before anyone has seen what it says.
             let mut fence = Box::pin(tx.fence("index", 4));
-            let begun = futures::poll!(&mut fence);
+            let _ = futures::poll!(&mut fence);
             drop(fence);
-            assert!(begun.is_pending());
             tx.upsert(&Label { name: "index".into(), uses: 4 }).await.map(drop)
         });
         assert_eq!(fenced_by(done.await), 5);
