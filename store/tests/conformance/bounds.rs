@@ -18,24 +18,28 @@ const OLD: i64 = 3 * OF_A_WEEK;
 /// and what it takes to leave partitions out.
 const BOUND: i64 = 30_000;
 
-/// The columns of row `n`, whose week begins with `monday` and which ended at `ended`.
-fn rows(id: &str, monday: &str, ended: &str) -> String {
-    format!(
-        "INSERT INTO millstream_jobs (id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, finished_at, \
-         worker, error) \
-         SELECT {id}, 'photos', CASE WHEN n % 2 = 0 THEN 'resize' ELSE 'sweep' END, 1, 'normal', \
-         CASE WHEN n % 2 = 0 THEN 'failed' ELSE 'dead' END, 1, 1, 0, {monday}, {ended}, \
-         CASE WHEN n < {OLD} THEN 'early' WHEN n % 1000 = 0 THEN 'seldom' ELSE 'late' END, \
-         CASE WHEN n < {OLD} THEN 'refused by host ' || n WHEN n % 20000 = 7 THEN 'checksum differs' \
-         WHEN n % 500 = 50 THEN 'refused for once' \
-         ELSE 'timed out after ' || n || ' ms' END \
-         FROM numbers"
-    )
+/// Row `n`, whose week begins with `monday` and which ended at `ended`; and of as many jobs that didn't fail.
+fn rows(ids: [&str; 2], monday: &str, ended: &str) -> [String; 2] {
+    let insert = |id: &str, kind: &str, state: &str, worker: &str, error: &str| {
+        format!(
+            "INSERT INTO millstream_jobs (id, queue, kind, version, lane, state, attempt, run, crash, enqueued_at, \
+             finished_at, worker, error) \
+             SELECT {id}, 'photos', {kind}, 1, 'normal', {state}, 1, 1, 0, {monday}, {ended}, {worker}, {error} FROM numbers"
+        )
+    };
+    let worker = format!("CASE WHEN n < {OLD} THEN 'early' WHEN n % 1000 = 0 THEN 'seldom' ELSE 'late' END");
+    let error = format!(
+        "CASE WHEN n < {OLD} THEN 'refused by host ' || n WHEN n % 20000 = 7 THEN 'checksum differs' \
+         WHEN n % 500 = 50 THEN 'refused for once' ELSE 'timed out after ' || n || ' ms' END"
+    );
+    let kind = "CASE WHEN n % 2 = 0 THEN 'resize' ELSE 'sweep' END";
+    let state = "CASE WHEN n % 2 = 0 THEN 'failed' ELSE 'dead' END";
+    [insert(ids[0], kind, state, &worker, &error), insert(ids[1], "'mail'", "'completed'", "'other'", "NULL")]
 }
 
 async fn fill(database: &Database, store: &Store) {
     let tags = "INSERT INTO millstream_job_tags (tag, job_id, finished_at, enqueued_at) \
-                SELECT 'all', id, finished_at, enqueued_at FROM millstream_jobs";
+                SELECT 'all', id, finished_at, enqueued_at FROM millstream_jobs WHERE error IS NOT NULL";
     if database.url.starts_with("postgres") {
         let client = store.raw_postgres().await.expect("a client");
         for week in 0..ROWS / OF_A_WEEK {
@@ -50,10 +54,10 @@ async fn fill(database: &Database, store: &Store) {
         }
         let monday = format!("timestamptz '2026-01-05 00:00Z' + n / {OF_A_WEEK} * interval '1 week'");
         let ended = format!("{monday} + n % {OF_A_WEEK} * interval '1 minute'");
-        let rows = rows("lpad(to_hex(n), 32, '0')::uuid", &monday, &ended);
+        let ids = ["lpad(to_hex(n), 32, '0')::uuid", "('f' || lpad(to_hex(n), 31, '0'))::uuid"];
+        let [failed, others] = rows(ids, &monday, &ended);
         let numbers = format!("WITH numbers AS (SELECT n FROM generate_series(0, {ROWS} - 1) AS n) ");
-        // In one statement with it a WITH stands in front of INSERT on both databases.
-        client.batch_execute(&format!("{numbers}{rows}; {tags}")).await.expect("filled");
+        client.batch_execute(&format!("{numbers}{failed}; {numbers}{others}; {tags}")).await.expect("filled");
         // As the server's own vacuum leaves it, so that indexes answer by themselves. What others still see is left to the next.
         let unseen = "SELECT count(*) FROM pg_class WHERE relname LIKE 'millstream_job%' AND relkind = 'r' \
                       AND relallvisible < relpages";
@@ -68,11 +72,13 @@ async fn fill(database: &Database, store: &Store) {
                 "strftime('%Y-%m-%dT%H:%M:%S.000000Z', '2026-01-05', (n / {OF_A_WEEK} * 10080 + {minutes}) || ' minutes')"
             )
         };
-        let rows = rows("unhex(printf('%032x', n))", &time("0"), &time(&format!("n % {OF_A_WEEK}")));
+        let ids = ["unhex(printf('%032x', n))", "unhex(printf('f%031x', n))"];
+        let [failed, others] = rows(ids, &time("0"), &time(&format!("n % {OF_A_WEEK}")));
         let numbers = format!(
             "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {ROWS}) "
         );
-        store.raw_sqlite(move |conn| conn.execute_batch(&format!("{numbers}{rows}; {tags}"))).await.expect("filled");
+        let statements = format!("{numbers}{failed}; {numbers}{others}; {tags}");
+        store.raw_sqlite(move |conn| conn.execute_batch(&statements)).await.expect("filled");
     }
 }
 
