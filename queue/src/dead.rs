@@ -13,6 +13,7 @@ use crate::{
     stored::Unpacked,
 };
 
+static DELETE: LazyLock<Script> = LazyLock::new(|| scripts::with_jobs(include_str!("lua/delete_dead.lua")));
 static REVIVE: LazyLock<Script> = LazyLock::new(|| scripts::with_jobs(include_str!("lua/revive.lua")));
 
 /// Jobs in a page, and in a call of the script.
@@ -157,15 +158,14 @@ impl DeadLetters<'_> {
         Ok(call.invoke_async(&mut self.client.connection().await?).await?)
     }
 
-    /// Both keys in one transaction, so that no job stays half.
     async fn delete_some(&self, ids: &[Uuid]) -> Result<u64, Error> {
         let keys = self.keys()?;
-        let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-        let mut both = redis::pipe();
-        both.atomic().cmd("ZREM").arg(keys.dead()).arg(&ids);
-        both.cmd("HDEL").arg(keys.dead_jobs()).arg(&ids).ignore();
-        let (deleted,): (u64,) = both.query_async(&mut self.client.connection().await?).await?;
-        Ok(deleted)
+        let mut call = DELETE.key(keys.dead());
+        call.key(keys.dead_jobs()).arg(keys.prefix());
+        for id in ids {
+            call.arg(id.to_string());
+        }
+        Ok(call.invoke_async(&mut self.client.connection().await?).await?)
     }
 }
 

@@ -14,7 +14,7 @@ local function take_waiting(id)
   if not packed then
     return nil
   end
-  redis.call('ZREM', later, id)
+  note(prefix, 'later', -redis.call('ZREM', later, id))
   redis.call('HDEL', later_jobs, id)
   local list = cmsgpack.unpack(packed)
   return fields_of(list, 2), list[1]

@@ -35,7 +35,7 @@ local function enqueue(queue, push)
   if when == 'after' then due = now + ms end
   if when == 'at' then due = ms end
 
-  local is_new, kept_ttl = true, nil
+  local is_new, kept_ttl, waiting = true, nil, 0
   local held = unique_key and redis.call('GET', unique_key)
   if held then
     local holder, held_till, place = unique_holder(held)
@@ -55,7 +55,7 @@ local function enqueue(queue, push)
       -- The waiting job takes the new payload and options under its own id; a debounced one waits anew.
       if place == 'later' then
         if conflict == 'replace' then due = tonumber(redis.call('ZSCORE', later, holder)) or due end
-        redis.call('ZREM', later, holder)
+        waiting = -redis.call('ZREM', later, holder)
         redis.call('HDEL', later_jobs, holder)
       else
         if conflict == 'replace' then due = now end
@@ -76,11 +76,12 @@ local function enqueue(queue, push)
     place = list[1] .. ' ' .. redis.call('XADD', lane_key, '*', unpack(list, 2))
   else
     redis.call('HSET', later_jobs, id, packed)
-    redis.call('ZADD', later, string.format('%.0f', due), id)
+    waiting = waiting + redis.call('ZADD', later, string.format('%.0f', due), id)
     if redis.call('ZRANGE', later, 0, 0)[1] == id then
       redis.call('PUBLISH', signal, 'due')
     end
   end
+  note(prefix, 'later', waiting)
   if unique_key then
     local ttl = till == 'time' and (kept_ttl or unique_ms) or math.max(due - now, 0) + UNIQUE_KEPT
     redis.call('SET', unique_key, id .. ' ' .. till .. ' ' .. place, 'PX', string.format('%.0f', math.max(ttl, 1)))

@@ -86,10 +86,14 @@ local function keep(control, done, outcomes)
   end
 end
 
--- Notes in the queue's books how many entries a script has deleted from a lane, by its number: what left the lane otherwise was
--- deleted by someone else. Books that can't be kept, such as a key of another type, must not stop the move half-way.
+-- Notes in the queue's books how many entries a script has deleted from a lane, by its number, or how many jobs it has added to
+-- `later` or `dead` less those it has taken out: what left them otherwise was deleted by someone else. Books that can't be kept,
+-- such as a key of another type, must not stop the move half-way.
+local function note(prefix, place, count)
+  if count ~= 0 then redis.pcall('HINCRBY', prefix .. 'books', place, count) end
+end
 local function count_left(prefix, lane, count)
-  if count > 0 then redis.pcall('HINCRBY', prefix .. 'books', LANES[lane + 1], count) end
+  note(prefix, LANES[lane + 1], count)
 end
 
 -- The option of a job that has a unique key: { key = digest, until = 'started' | 'finished' | 'time' }; else nil.

@@ -18,7 +18,7 @@ for i = 2, #ARGV, 2 do
       local value = job.id .. ' ' .. unique['until'] .. ' ' .. list[1] .. ' ' .. entry
       redis.call('SET', key, value, 'PX', string.format('%.0f', UNIQUE_KEPT))
     end
-    redis.call('ZREM', dead, id)
+    note(prefix, 'dead', -redis.call('ZREM', dead, id))
     redis.call('HDEL', dead_jobs, id)
     revived = revived + 1
   end

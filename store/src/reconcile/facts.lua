@@ -1,11 +1,13 @@
-#!lua flags=no-writes
--- What the keys of a queue say of themselves.
+#!lua flags=allow-oom
+-- What the keys of a queue say of themselves. Books that nobody has looked at get the time of this as the name by which the next
+-- look knows them.
 -- KEYS  control, books, alive, later, later:jobs, dead, dead:jobs, done, lanes (high, normal, low, suspect)
 -- ARGV  group of the workers, group of the recorders, field of the watermark's number
--- returns texts: '1' where outcomes are kept, else '0'; number of the watermark or ''; outcomes counted as waiting; outcomes
---         dropped ever; workers, then recorders, that have not signed the books; jobs of which one half is missing in later, then
---         in dead; then for done and each lane: entries ever added, id of the last one, entries there, entries pending for the
---         group, entries taken out according to the books
+-- returns texts: name of the books; '1' where outcomes are kept, else '0'; number of the watermark or ''; outcomes counted as
+--         waiting; outcomes dropped ever; workers, then recorders, that have not signed the books; then for later and dead: jobs of
+--         which one half is missing, jobs that should be there according to the books less those that are; then for done and each
+--         lane: entries ever added, id of the last one, entries there, entries pending for the group, entries taken out according
+--         to the books
 -- Atomic, since only numbers of one moment balance; a script, because of the entries that XINFO STREAM gives, which may be large,
 -- nothing is wanted.
 local control, books, alive, later, later_jobs, dead, dead_jobs = unpack(KEYS, 1, 7)
@@ -46,16 +48,23 @@ local function recording()
   return names
 end
 
-local function halves(set, hash)
-  return text(math.abs(redis.call('ZCARD', set) - redis.call('HLEN', hash)))
-end
-
 local set = redis.call('HMGET', control, 'record', mark, 'done:outcomes', 'done:dropped')
+local clock = redis.call('TIME')
+redis.call('HSETNX', books, 'begun', clock[1] .. '.' .. clock[2])
 local facts = {
+  redis.call('HGET', books, 'begun'),
   set[1] and '1' or '0', set[2] or '', set[3] or '0', set[4] or '0', unsigned(living(), 'worker'),
-  unsigned(recording(), 'recorder'), halves(later, later_jobs), halves(dead, dead_jobs),
+  unsigned(recording(), 'recorder'),
 }
-local function add(key, group, name)
+local function add_set(set, hash, name)
+  local count = redis.call('ZCARD', set)
+  facts[#facts + 1] = text(math.abs(count - redis.call('HLEN', hash)))
+  facts[#facts + 1] = text(tonumber(redis.call('HGET', books, name) or '0') - count)
+end
+add_set(later, later_jobs, 'later')
+add_set(dead, dead_jobs, 'dead')
+
+local function add_stream(key, group, name)
   local added, last, length, pending = 0, '0-0', 0, 0
   if redis.call('EXISTS', key) == 1 then
     local stream = fields_of(redis.call('XINFO', 'STREAM', key))
@@ -69,8 +78,8 @@ local function add(key, group, name)
     facts[#facts + 1] = fact
   end
 end
-add(KEYS[DONE], recorders, 'done')
+add_stream(KEYS[DONE], recorders, 'done')
 for lane, name in ipairs({ 'high', 'normal', 'low', 'suspect' }) do
-  add(KEYS[DONE + lane], workers, name)
+  add_stream(KEYS[DONE + lane], workers, name)
 end
 return facts

@@ -1,6 +1,6 @@
 //! What Redis says of one queue.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use millstream_queue::{
     Client, ServerFacts,
@@ -10,7 +10,7 @@ use redis::{RedisError, Script, streams::StreamInfoConsumersReply};
 
 use super::{
     Finding, Trouble,
-    stream::{Books, Stream, StreamId},
+    stream::{Books, Seen, Stream, StreamId},
     watermark::Watermark,
 };
 use crate::Error;
@@ -25,14 +25,17 @@ const STARTING: Duration = Duration::from_secs(1);
 pub(super) const MARK: &str = "sql:mark";
 /// The stream of outcomes among a queue's streams; the others are its lanes.
 pub(super) const DONE: &str = "done";
+/// What waits elsewhere than in a stream.
+pub(super) const LATER: &str = "later";
+pub(super) const DEAD: &str = "dead";
+const SETS: [&str; 2] = [LATER, DEAD];
 
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) queue: String,
     /// The server's run id.
     pub(super) server: String,
-    /// The lanes and `done`, by name.
-    pub(super) streams: BTreeMap<String, Stream>,
+    pub(super) seen: Seen,
     pub(super) recorded: bool,
     /// The number of the newest watermark that Redis knows.
     pub(super) mark: Option<i64>,
@@ -63,24 +66,33 @@ impl Facts {
         ask.arg(WORKERS).arg(RECORDER).arg(MARK);
         let answer: Result<Vec<String>, RedisError> = ask.invoke_async(&mut conn).await;
         let mut answer = Answer(answer.map_err(millstream_queue::Error::from)?.into_iter());
+        let begun = answer.text()?;
         let (recorded, mark) = (answer.number()? == 1, answer.text()?.parse().ok());
         let (outcomes, dropped) = (answer.number()?, answer.number()?);
         let (workers, unsigned_recorders) = (answer.number()?, answer.number()?);
-        let halves = [answer.number()?, answer.number()?];
-        let (mut streams, mut taken) = (BTreeMap::new(), 0);
+        let mut seen = Seen { begun, ..Seen::default() };
+        let (mut halves, mut taken, mut packs) = ([0; 2], 0, 0);
+        for (halves, name) in halves.iter_mut().zip(SETS) {
+            *halves = answer.number()?;
+            let missing = answer.number()?;
+            if workers == 0 {
+                seen.missing.insert(name.to_owned(), missing);
+            }
+        }
         for name in std::iter::once(DONE).chain(Lane::ALL.map(Lane::as_str)) {
             let (added, last, there) = (answer.number()?, answer.id()?, answer.number()?);
             let (pending, left) = (answer.number()?, answer.number()?);
-            let unsigned = if name == DONE { unsigned_recorders } else { workers };
-            if name != DONE {
+            let unsigned = if name == DONE {
+                packs = there;
+                unsigned_recorders
+            } else {
                 // What leaves a lane is acknowledged and deleted by one script.
                 taken += (pending - there).max(0);
-            }
+                workers
+            };
             let books = (unsigned == 0).then_some(Books { there, left });
-            streams.insert(name.to_owned(), (Stream { added, last, books }, there));
+            seen.streams.insert(name.to_owned(), Stream { added, last, books });
         }
-        let packs = streams[DONE].1;
-        let streams = streams.into_iter().map(|(name, (stream, _))| (name, stream)).collect();
         let mut recorders = living_recorders(client, queue).await;
         if recorders == 0 && outcomes > 0 {
             // One that has just started is in the group from its first read on.
@@ -88,20 +100,7 @@ impl Facts {
             recorders = living_recorders(client, queue).await;
         }
         let (queue, unsigned) = (queue.to_owned(), workers + unsigned_recorders);
-        Ok(Self {
-            queue,
-            server,
-            streams,
-            recorded,
-            mark,
-            outcomes,
-            packs,
-            dropped,
-            recorders,
-            taken,
-            unsigned,
-            halves,
-        })
+        Ok(Self { queue, server, seen, recorded, mark, outcomes, packs, dropped, recorders, taken, unsigned, halves })
     }
 
     /// Whether outcomes are gone that SQL has not seen.
@@ -116,7 +115,7 @@ impl Facts {
             let count = self.unsigned;
             return Some(format!("{queue}: {count} of its workers and recorders have not signed its books"));
         }
-        let is_begun = seen.is_some_and(|seen| seen.streams().values().all(|stream| stream.books.is_some()));
+        let is_begun = seen.is_some_and(|seen| seen.seen().has_books());
         (!is_begun).then(|| format!("{queue}: its books begin with this look"))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{
-    facts::DONE,
+    facts::{DEAD, DONE, LATER},
     watermark::{BOOKS, TAKEN},
 };
 use crate::Time;
@@ -34,6 +34,10 @@ pub enum Trouble {
     EndedYetWaiting,
     /// Someone else than Millstream has deleted entries of a lane, or jobs in the hands of workers are not in it any more.
     TakenFromLane,
+    /// Someone else than Millstream has deleted delayed jobs or retries.
+    TakenFromLater,
+    /// Someone else than Millstream has deleted dead letters.
+    TakenFromDead,
     /// Someone else than a recorder has deleted packs of outcomes.
     TakenFromDone,
     /// Delayed jobs or dead letters have a time and no payload, or a payload and no time.
@@ -127,6 +131,14 @@ impl Finding {
                 let taken = format!("{entries} packs of outcomes were deleted by others than a recorder after {since}");
                 (Trouble::TakenFromDone, taken)
             }
+            (_, Some(LATER)) => {
+                let taken = format!("{entries} delayed jobs were deleted by others than Millstream after {since}");
+                (Trouble::TakenFromLater, taken)
+            }
+            (_, Some(DEAD)) => {
+                let taken = format!("{entries} dead letters were deleted by others than Millstream after {since}");
+                (Trouble::TakenFromDead, taken)
+            }
             (_, Some(lane)) => {
                 let taken = format!("{entries} entries of {lane} were deleted by others than Millstream after {since}");
                 (Trouble::TakenFromLane, taken)
@@ -188,6 +200,16 @@ impl Trouble {
                 "someone deleted or trimmed the lane's stream",
                 "leave a queue's streams to Millstream, Client::cancel takes jobs out of them; push again what is missing, then \
                  `millstream doctor --accept-losses`",
+            ),
+            Self::TakenFromLater => (
+                "someone deleted from `later`",
+                "Client::cancel takes delayed jobs out; push again what is missing (of a retry the history has the payload), then \
+                 `millstream doctor --accept-losses`",
+            ),
+            Self::TakenFromDead => (
+                "someone deleted from `dead`",
+                "DeadLetters::delete takes dead letters out; the history has those that are kept, then `millstream doctor \
+                 --accept-losses`",
             ),
             Self::TakenFromDone => (
                 "someone deleted or trimmed the stream `done`",

@@ -54,13 +54,15 @@ impl Store {
     /// the same step. What is missing beyond that is compared with what it was at the last look, so the books may begin at any time:
     /// they do with the first look at a queue, with the first after workers or recorders of a version without books have gone,
     /// and after a loss was noted. Until then [`Report::unbooked`] names the queue. A worker of such a version that came and went
-    /// between two looks, and cancels and changes of unique jobs by such clients, are reported as entries deleted by others.
+    /// between two looks, and cancels and changes of unique jobs by such clients, are reported as deleted by others. Of `later` and
+    /// `dead`, in the same way, put there = there + taken out; delayed jobs that other programs put there by themselves between two looks
+    /// make up for as many that were deleted.
     ///
-    /// What the books don't tell: *which* entries were deleted, unless the history shows that they wait; and what was deleted from
-    /// `later` or `dead` in both of their keys, since any client may write there and nobody counts what it brings. Nor do they go on
-    /// into SQL: a job type's history may keep no runs or only failures, retention deletes them and an outcome that is delivered
-    /// twice is kept once, so the number of runs in SQL says nothing of the number of jobs that left a lane. From there on, an outcome
-    /// is in `done` from the very step that deletes its entry, and leaves it only when its recorder has written it or set it aside.
+    /// What the books don't tell: *which* jobs were deleted, unless the history shows that they wait. Nor do they go on into SQL: a
+    /// job type's history may keep no runs or only failures, retention deletes them, and an outcome that is delivered twice is kept
+    /// once, so the number of runs in SQL says nothing of the number of jobs that left a lane. Instead, an outcome is in `done` from the
+    /// very step that deletes its entry, and leaves it only when a recorder has written it or set it aside. A commit that a recorder
+    /// was told of and that the database lost after that is found by the watermarks alone: where they went back with it.
     ///
     /// # Errors
     /// [`Error::NotMigrated`], [`Error::Unreachable`], [`Error::Queue`], [`Error::Query`].

@@ -1,9 +1,32 @@
-//! How far a stream has come and what has left it, as watermarks keep it.
+//! How far a queue's streams have come and what has left them, as watermarks keep it.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds and sequence number.
 pub(super) type StreamId = (u64, u64);
+
+/// What a look at a queue has seen.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// By what the books are known, until they are lost and begin anew; empty where the version before wrote it.
+    #[serde(default)]
+    pub(super) begun: String,
+    /// Of `later` and `dead`: the jobs that Millstream has put there and not taken out, less those that are there. Less than
+    /// nothing where others put jobs there too. Missing where not all who take jobs out count them.
+    #[serde(default)]
+    pub(super) missing: BTreeMap<String, i64>,
+    /// The lanes and `done`.
+    #[serde(flatten)]
+    pub(super) streams: BTreeMap<String, Stream>,
+}
+
+impl Seen {
+    pub(super) fn has_books(&self) -> bool {
+        !self.begun.is_empty() && !self.missing.is_empty() && self.streams.values().all(|stream| stream.books.is_some())
+    }
+}
 
 /// One of a queue's streams at one moment; one that is not there has come nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,8 +149,15 @@ mod tests {
         assert_eq!(before, Stream { added: 12, last: (5, 1), books: None });
         assert_eq!(stream(20, 0, 1).since(&before), Change::Balanced);
         assert_eq!(stream(11, 0, 1).since(&before), Change::WentBack(1));
-        let now = serde_json::to_string(&stream(12, 2, 10)).expect("JSON");
-        assert_eq!(now, "[12,[12,0],2,10]");
-        assert_eq!(serde_json::from_str::<Stream>(&now).expect("read again"), stream(12, 2, 10));
+        let seen = Seen {
+            begun: "17.5".to_owned(),
+            missing: BTreeMap::from([("later".to_owned(), -3)]),
+            streams: BTreeMap::from([("done".to_owned(), before), ("low".to_owned(), stream(12, 2, 10))]),
+        };
+        let now = serde_json::to_string(&seen).expect("JSON");
+        assert_eq!(now, r#"{"begun":"17.5","missing":{"later":-3},"done":[12,[5,1]],"low":[12,[12,0],2,10]}"#);
+        assert_eq!(serde_json::from_str::<Seen>(&now).expect("read again"), seen);
+        let old: Seen = serde_json::from_str(r#"{"done":[12,[5,1]]}"#).expect("what the version before wrote");
+        assert!(!old.has_books() && old.streams["done"] == before);
     }
 }

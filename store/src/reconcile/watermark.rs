@@ -1,8 +1,6 @@
 //! How far a queue's streams had come, kept in SQL, so that Redis can't go back unseen; and the number of that row, kept in
 //! Redis, so that SQL can't either.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use millstream_queue::Client;
@@ -10,7 +8,7 @@ use tracing::error;
 
 use super::{
     facts::{DONE, Facts, MARK},
-    stream::{Change, Stream},
+    stream::{Change, Seen},
 };
 use crate::{
     Data, Error, Id, Store, Time, query,
@@ -28,8 +26,8 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
-    /// The streams by name; none where they can't be read.
-    pub(super) fn streams(&self) -> BTreeMap<String, Stream> {
+    /// Nothing where a newer version wrote it.
+    pub(super) fn seen(&self) -> Seen {
         serde_json::from_str(&self.streams).unwrap_or_default()
     }
 }
@@ -40,7 +38,7 @@ struct Loss {
     cause: &'static str,
 }
 
-/// Before the name of a stream: others than Millstream have deleted entries of it.
+/// Before the name of a stream or set: others than Millstream have deleted some of it.
 pub(super) const TAKEN: &str = "taken:";
 /// Instead of a stream: the books of all of them.
 pub(super) const BOOKS: &str = "books";
@@ -104,18 +102,25 @@ const TAIL_LOST: &str = "a restart without the end of the append-only file, a re
 const REMADE: &str = "DEL or RENAME of the stream on the running server, which was then filled anew";
 const NOT_BY_THE_BOOKS: &str = "XDEL, XTRIM or XADD MAXLEN by hand or by another program; or a worker, recorder or client of a \
                                 version without books was at work in between";
+const SET_NOT_BY_THE_BOOKS: &str = "DEL, ZREM or the like by hand or by another program; or a worker or client of a version without \
+                                    books was at work in between";
 const BOOKS_GONE: &str = "the key `books` was deleted; or Redis went back, and had come further again by the next look";
 
 fn lost(last: &Watermark, facts: &Facts) -> Vec<Loss> {
-    let is_empty = facts.streams.iter().all(|(name, stream)| name == DONE || stream.added == 0);
+    let is_empty = facts.seen.streams.iter().all(|(name, stream)| name == DONE || stream.added == 0);
     let went_back = match (facts.server == last.server, is_empty) {
         (true, _) => FLUSHED,
         (false, true) => EMPTY_START,
         (false, false) => TAIL_LOST,
     };
     let (mut losses, mut books_went_back, mut any_went_back) = (Vec::new(), false, false);
-    for (name, had) in last.streams() {
-        let has = facts.streams.get(&name).copied().unwrap_or_default();
+    let before = last.seen();
+    // Others say nothing of what happened in between.
+    let are_the_same_books = before.begun == facts.seen.begun;
+    books_went_back |= before.has_books() && !are_the_same_books;
+    for (name, mut had) in before.streams {
+        let has = facts.seen.streams.get(&name).copied().unwrap_or_default();
+        had.books = had.books.filter(|_| are_the_same_books);
         match has.since(&had) {
             Change::Balanced => {}
             Change::BooksWentBack => books_went_back = true,
@@ -127,6 +132,13 @@ fn lost(last: &Watermark, facts: &Facts) -> Vec<Loss> {
             Change::Taken(entries) => {
                 losses.push(Loss { what: [TAKEN, &*name].concat(), entries, cause: NOT_BY_THE_BOOKS });
             }
+        }
+    }
+    for (name, missed) in before.missing.into_iter().filter(|_| are_the_same_books) {
+        let more = facts.seen.missing.get(&name).map_or(0, |missing| missing - missed);
+        // Less is missing where others have put jobs there, or Redis went back to where they had not been deleted.
+        if more > 0 {
+            losses.push(Loss { what: [TAKEN, &*name].concat(), entries: more, cause: SET_NOT_BY_THE_BOOKS });
         }
     }
     // Where all went back, the streams tell it.
@@ -145,7 +157,7 @@ async fn set(
     losses: Vec<Loss>,
 ) -> Result<bool, Error> {
     let now = Time::now();
-    let streams = serde_json::to_string(&facts.streams).expect("names and numbers are JSON");
+    let streams = serde_json::to_string(&facts.seen).expect("names and numbers are JSON");
     let (queue, server) = (facts.queue.clone(), facts.server.clone());
     for Loss { what, entries, cause } in &losses {
         error!(queue, what, entries, cause, "something recorded or acknowledged is lost");

@@ -159,8 +159,9 @@ on_both! {
         assert!(report.is_clean(), "{report}");
         do_on(&queue, "DEL", &[&later, &jobs]).await;
         let report = compared(&store, &queue).await;
-        assert_eq!(report.findings.len(), 1, "{report}");
+        assert_eq!(report.findings.len(), 2, "{report}");
         assert_eq!((report.findings[0].trouble, &*report.findings[0].ids), (Trouble::WaitingNotInRedis, &[retry.id][..]));
+        assert_eq!((report.findings[1].trouble, report.findings[1].count), (Trouble::TakenFromLater, 1), "{report}");
     }
 
     async fn what_a_recorder_saw_is_reported_after_redis_grew_again(database: Database) {

@@ -1,6 +1,6 @@
 //! The books of what leaves a queue's streams: what others than Millstream delete, and what they must not be blamed for.
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
 use millstream_queue::{Conflict, Job, Lane, Unique};
 use millstream_store::{Report, Store, Trouble};
@@ -13,6 +13,8 @@ use crate::{
     reconcile::{compared, do_on},
     state::sql_write,
 };
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Serialize, Deserialize)]
 struct Resize {
@@ -236,17 +238,57 @@ on_both! {
         assert!(report.findings.iter().all(|one| one.cause.contains("FLUSHALL")), "{report}");
     }
 
+    async fn delayed_jobs_and_dead_letters_that_somebody_deletes_are_reported(database: Database) {
+        let store = database.migrated().await;
+        let queue = booked(&store).await;
+        let keys = queue.client.keys("photos");
+        let pushes = (0..5).map(|photo| queue.client.push(Resize { photo }).after(HOUR).into_future());
+        let ids = futures::future::try_join_all(pushes).await.expect("pushed");
+        queue.client.cancel("photos", ids[0]).await.expect("cancelled");
+        fits_but_for_outcomes(&store, &queue).await;
+        queue.record_into(&store).await;
+        fits(&store, &queue).await;
+        let two = [ids[1].to_string(), ids[2].to_string()];
+        do_on(&queue, "ZREM", &[&keys.later(), &two[0], &two[1]]).await;
+        do_on(&queue, "HDEL", &[&keys.later_jobs(), &two[0], &two[1]]).await;
+        found_alone(&store, &queue, Trouble::TakenFromLater, 2, "2 delayed jobs were deleted by others").await;
+
+        // What another program puts among the dead is nobody's loss as long as it is there.
+        for id in ["one", "two", "three"] {
+            do_on(&queue, "ZADD", &[&keys.dead(), "1", id]).await;
+            do_on(&queue, "HSET", &[&keys.dead_jobs(), id, "no job"]).await;
+        }
+        fits(&store, &queue).await;
+        do_on(&queue, "DEL", &[&keys.dead(), &keys.dead_jobs()]).await;
+        found_alone(&store, &queue, Trouble::TakenFromDead, 3, "3 dead letters were deleted by others").await;
+    }
+
+    async fn books_of_what_waits_that_are_deleted_blame_nobody_for_jobs_that_are_there(database: Database) {
+        let (store, queue) = (database.migrated().await, Queue::new().await);
+        let keys = queue.client.keys("photos");
+        let id = queue.client.push(Resize { photo: 7 }).after(HOUR).await.expect("pushed");
+        // Pushed by a client of the version before.
+        do_on(&queue, "DEL", &[&keys.books()]).await;
+        compared(&store, &queue).await;
+        fits(&store, &queue).await;
+        queue.client.cancel("photos", id).await.expect("cancelled");
+        queue.record_into(&store).await;
+        fits(&store, &queue).await;
+        do_on(&queue, "DEL", &[&keys.books()]).await;
+        found_alone(&store, &queue, Trouble::RedisLost, 1, "the key `books` was deleted").await;
+    }
+
     async fn a_delayed_job_or_dead_letter_of_which_one_half_is_left_is_reported(database: Database) {
         let store = database.migrated().await;
         let queue = booked(&store).await;
         let keys = queue.client.keys("photos");
-        let id = queue.client.push(Resize { photo: 7 }).after(Duration::from_secs(3600)).await.expect("pushed");
-        queue.client.push(Resize { photo: 8 }).after(Duration::from_secs(3600)).await.expect("pushed");
+        let id = queue.client.push(Resize { photo: 7 }).after(HOUR).await.expect("pushed");
+        queue.client.push(Resize { photo: 8 }).after(HOUR).await.expect("pushed");
         fits(&store, &queue).await;
         do_on(&queue, "HDEL", &[&keys.later_jobs(), &id.to_string()]).await;
         found_twice(&store, &queue, Trouble::Halved, "delayed jobs").await;
         do_on(&queue, "ZREM", &[&keys.later(), &id.to_string()]).await;
-        fits(&store, &queue).await;
+        found_alone(&store, &queue, Trouble::TakenFromLater, 1, "").await;
         do_on(&queue, "ZADD", &[&keys.dead(), "1", &Uuid::from_u128(1).to_string()]).await;
         found_twice(&store, &queue, Trouble::Halved, "dead letters").await;
     }

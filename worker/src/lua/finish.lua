@@ -82,6 +82,8 @@ end
 
 local asked_to_cancel = redis.call('EXISTS', cancel) == 1
 local cancellations = {}
+-- What is added to `later` and `dead`, less what is taken out.
+local delayed, buried = 0, 0
 
 -- Cancels a job that was about to go on, if someone asked for it.
 local function is_cancelled(id, packed)
@@ -107,7 +109,7 @@ end
 
 local function to_later(id, delay, packed)
   redis.call('HSET', later_jobs, id, packed)
-  redis.call('ZADD', later, string.format('%.0f', now + delay), id)
+  delayed = delayed + redis.call('ZADD', later, string.format('%.0f', now + delay), id)
   if redis.call('ZRANGE', later, 0, 0)[1] == id then
     redis.call('PUBLISH', signal, 'due')
   end
@@ -117,14 +119,14 @@ end
 
 local function forget_dead(ids)
   if #ids > 0 then
-    redis.call('ZREM', dead, unpack(ids))
+    buried = buried - redis.call('ZREM', dead, unpack(ids))
     redis.call('HDEL', dead_jobs, unpack(ids))
   end
 end
 
 local function to_dead(id, packed)
   redis.call('HSET', dead_jobs, id, packed)
-  redis.call('ZADD', dead, string.format('%.0f', now), id)
+  buried = buried + redis.call('ZADD', dead, string.format('%.0f', now), id)
   local excess = redis.call('ZCARD', dead) - tonumber(ARGV[6])
   if excess > 0 then
     forget_dead(redis.call('ZRANGE', dead, 0, math.min(excess, 100) - 1))
@@ -166,6 +168,9 @@ for i = next_id, #ARGV, MOVE_SIZE do
   end
 end
 
+note(prefix, 'later', delayed)
+note(prefix, 'dead', buried)
+
 local pack, outcomes = ARGV[8], tonumber(ARGV[9])
 if missing then
   local kept, start, index = {}, 1, 0
@@ -197,7 +202,7 @@ if #pack > 0 and redis.call('HEXISTS', control, 'record') == 1 then
     if #oldest < 2 then break end
     local dropped, fields = tonumber(oldest[1][2][2]), oldest[1][2]
     redis.call('XDEL', done, oldest[1][1])
-    redis.pcall('HINCRBY', prefix .. 'books', 'done', 1)
+    note(prefix, 'done', 1)
     redis.call('HINCRBY', control, 'done:outcomes', -dropped)
     redis.call('HINCRBY', control, 'done:bytes', -#fields[4])
     redis.call('HINCRBY', control, 'done:dropped', dropped)

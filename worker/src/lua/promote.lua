@@ -7,7 +7,7 @@
 local later, later_jobs, control, done, dead, dead_jobs, cancel = unpack(KEYS, 1, 7)
 local FIRST_LANE, prefix = 8, ARGV[2]
 local asked_to_cancel = redis.call('EXISTS', cancel) == 1
-local cancellations = {}
+local cancellations, buried = {}, 0
 
 -- What some other program packed may be anything, and one such job must not keep all others waiting.
 local function append(list)
@@ -29,7 +29,7 @@ local function promote(id, packed)
   local entry = is_packed and append(list)
   if not entry then
     redis.call('HSET', dead_jobs, id, cmsgpack.pack({ 1, 'error', 'what waited is no packed job', 'body', packed }))
-    redis.call('ZADD', dead, string.format('%.0f', now), id)
+    buried = buried + redis.call('ZADD', dead, string.format('%.0f', now), id)
   elseif string.find(packed, '"unique"', 1, true) then
     unique_moved(prefix, fields_of(list, 2), list[1] .. ' ' .. entry, 0)
   end
@@ -41,7 +41,8 @@ if #due > 0 then
   for i = 1, #due do
     if jobs[i] then promote(due[i], jobs[i]) end
   end
-  redis.call('ZREM', later, unpack(due))
+  note(prefix, 'later', -redis.call('ZREM', later, unpack(due)))
+  note(prefix, 'dead', buried)
   redis.call('HDEL', later_jobs, unpack(due))
   keep(control, done, cancellations)
 end

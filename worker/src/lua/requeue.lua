@@ -15,11 +15,11 @@ if crashed and redis.call('HEXISTS', alive, consumer) == 1 then
   return -1
 end
 local asked_to_cancel = redis.call('EXISTS', cancel) == 1
-local outcomes = {}
+local outcomes, buried = {}, 0
 
 local function bury(id, list, reason)
   redis.call('HSET', dead_jobs, id, cmsgpack.pack({ lane, 'error', reason, unpack(list) }))
-  redis.call('ZADD', dead, string.format('%.0f', now), id)
+  buried = buried + redis.call('ZADD', dead, string.format('%.0f', now), id)
 end
 
 local function put_back(job)
@@ -65,5 +65,6 @@ for i = 6, #ARGV do
   end
 end
 count_left(prefix, lane, left)
+note(prefix, 'dead', buried)
 keep(control, done, outcomes)
 return touched

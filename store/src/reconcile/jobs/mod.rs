@@ -66,7 +66,7 @@ fn in_both<T: Eq + Hash>(first: HashSet<T>, second: &HashSet<T>) -> Vec<T> {
 
 /// Waits until the outcomes that are there now have been recorded; false where that takes too long to tell.
 async fn recorded_meanwhile(client: &Client, queue: &str) -> Result<bool, Error> {
-    let last = Facts::ask(client, queue).await?.streams[DONE].last;
+    let last = Facts::ask(client, queue).await?.seen.streams[DONE].last;
     let started = Instant::now();
     sleep(SECOND_LOOK).await;
     while lane::first(client, &client.keys(queue).done()).await?.is_some_and(|first| first <= last) {
