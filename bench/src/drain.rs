@@ -69,6 +69,8 @@ pub(crate) struct Drained {
     pub(crate) in_all: Duration,
     /// From the start of the first job.
     pub(crate) since_first: Duration,
+    /// When that was.
+    pub(crate) end: Instant,
 }
 
 /// Runs a worker until the `jobs` in the queue are done.
@@ -85,7 +87,7 @@ pub(crate) async fn drain(setting: &Setting, jobs: u64) -> Result<Drained> {
     let _ = stop.send(());
     running.await??;
     let first = progress.first.get().copied().unwrap_or(start);
-    Ok(Drained { in_all: end - start, since_first: end - first })
+    Ok(Drained { in_all: end - start, since_first: end - first, end })
 }
 
 /// Until every job is out of its lane: the last finish is confirmed.

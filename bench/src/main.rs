@@ -1,15 +1,21 @@
 //! Measures Millstream beside the raw Redis limit, in one run on one private server without persistence: absolute figures
 //! mean little on a busy machine, their ratio does.
 
+mod by_hand;
+mod databases;
 mod drain;
 mod enqueue;
+mod history;
 mod idle;
 mod latency;
 mod memory;
+mod outbox;
+mod outcomes;
 mod pairs;
 mod peers;
 mod promote;
 mod raw;
+mod record;
 mod report;
 mod scale;
 mod setting;
@@ -22,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use report::{Figure, Report};
 use setting::Setting;
-use targets::{FIGURES, Target, names};
+use targets::{FIGURES, is_known, names};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,7 +68,7 @@ async fn main() -> Result<()> {
         Some(Command::Subject(subject)) => return subject.run().await,
         None => {}
     }
-    if let Some(unknown) = arguments.names.iter().find(|name| Target::of(name).is_none()) {
+    if let Some(unknown) = arguments.names.iter().find(|name| !is_known(name)) {
         bail!("there is no figure {unknown:?}; the figures are {}", names());
     }
     let wanted = |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|wanted| wanted == name);
@@ -101,6 +107,12 @@ async fn measure(name: &str, setting: &Setting) -> Result<Vec<Figure>> {
         "crud.get" => vec![store::get(setting).await?],
         "crud.insert_many" => vec![store::insert_many(setting).await?],
         "crud.page" => vec![store::page(setting).await?],
+        "record.postgres" | "record.copy" => record::postgres(setting).await?.into(),
+        "record.sqlite" => vec![record::sqlite(setting).await?],
+        "record.lag" => vec![record::lag(setting).await?],
+        "history.page" => vec![history::page(setting).await?],
+        "outbox.push" => vec![outbox::push(setting).await?],
+        "outbox.relay" => vec![outbox::relay(setting).await?],
         unknown => bail!("nothing measures {unknown:?}"),
     })
 }

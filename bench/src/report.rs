@@ -44,13 +44,13 @@ impl Figure {
 
     fn judged(self) -> Self {
         let reached = self.ratio.unwrap_or(self.value);
-        Self { met: self.target.is_some_and(|target| target.is_met(reached)), ..self }
+        Self { met: self.target.is_none_or(|target| target.is_met(reached)), ..self }
     }
 
     /// The target and whether it is met, in words.
     fn verdict(&self) -> String {
         let word = if self.met { "met" } else { "not met" };
-        self.target.map_or_else(String::new, |target| format!("{target} {word}"))
+        self.target.map_or_else(|| "no target".to_owned(), |target| format!("{target} {word}"))
     }
 }
 

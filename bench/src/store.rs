@@ -9,9 +9,9 @@ use diesel_async::{
     pooled_connection::{AsyncDieselConnectionManager, bb8::Pool},
 };
 use millstream_store::{Data, EmbeddedMigration, Error, List, Migrations, Op, SqliteConn, Store, model, query};
-use millstream_tests::Postgres;
 
 use crate::{
+    databases::Databases,
     pairs::{Pairs, median},
     report::Figure,
     setting::Setting,
@@ -58,34 +58,10 @@ const ROWS: i64 = 10_000;
 const DEPTH: i64 = 1_000_000;
 const PAGES: u32 = 200;
 
-/// The databases, empty but for the table.
-struct Databases {
-    stores: [Store; 2],
-    postgres: Postgres,
-    folder: tempfile::TempDir,
-}
-
-impl Databases {
-    async fn start() -> Result<Self> {
-        let postgres = Postgres::start().await?;
-        let folder = tempfile::tempdir()?;
-        let file = format!("sqlite://{}", folder.path().join("bench.db").display());
-        let stores = [Store::connect(&postgres.url()).await?, Store::connect(&file).await?];
-        for store in &stores {
-            store.migrator().with(TABLES).up().await?;
-        }
-        Ok(Self { stores, postgres, folder })
-    }
-
-    fn file(&self) -> String {
-        self.folder.path().join("bench.db").display().to_string()
-    }
-}
-
 /// Microseconds from asking a pool for a connection to its return, with nothing done on it, beside bb8's pool of Diesel's own
 /// connections with its defaults.
 pub(crate) async fn checkout(setting: &Setting) -> Result<Figure> {
-    let databases = Databases::start().await?;
+    let databases = Databases::start(TABLES).await?;
     let [postgres, sqlite] = &databases.stores;
     let ours = async |store: &Store| {
         let calls = async || store.read(query!(|_conn: Db| Ok::<(), Error>(()))).await;
@@ -111,7 +87,7 @@ pub(crate) async fn checkout(setting: &Setting) -> Result<Figure> {
 
 /// Gets by key, one after the other, per second, beside the same query on one connection that needs no check-out.
 pub(crate) async fn get(setting: &Setting) -> Result<Figure> {
-    let databases = Databases::start().await?;
+    let databases = Databases::start(TABLES).await?;
     for store in &databases.stores {
         store.insert_many((0..1000).map(row).collect()).await?;
     }
@@ -151,7 +127,7 @@ pub(crate) async fn get(setting: &Setting) -> Result<Figure> {
 
 /// Rows per second of one `insert_many` of 10,000, beside Diesel's own batch insert of the same.
 pub(crate) async fn insert_many(setting: &Setting) -> Result<Figure> {
-    let databases = Databases::start().await?;
+    let databases = Databases::start(TABLES).await?;
     let [postgres, sqlite] = &databases.stores;
     let ours = async |store: &Store| {
         empty(store).await?;
@@ -195,7 +171,7 @@ pub(crate) async fn insert_many(setting: &Setting) -> Result<Figure> {
 
 /// Microseconds of a page by cursor behind a million rows, beside the first page.
 pub(crate) async fn page(setting: &Setting) -> Result<Figure> {
-    let databases = Databases::start().await?;
+    let databases = Databases::start(TABLES).await?;
     let mut pairs = Vec::new();
     for store in &databases.stores {
         fill(store).await?;
@@ -236,7 +212,7 @@ async fn fill(store: &Store) -> Result<()> {
 }
 
 /// The mean of `count` calls in microseconds, after a tenth of them for warming up.
-async fn each<T, E>(count: u32, mut call: impl AsyncFnMut() -> Result<T, E>) -> Result<f64>
+pub(crate) async fn each<T, E>(count: u32, mut call: impl AsyncFnMut() -> Result<T, E>) -> Result<f64>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
@@ -254,12 +230,12 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn per_second(micros: f64) -> f64 {
+pub(crate) fn per_second(micros: f64) -> f64 {
     1e6 / micros
 }
 
 /// Where ours stands worse to its limit, for figures that should be high.
-fn lowest(one: Pairs, other: Pairs) -> Pairs {
+pub(crate) fn lowest(one: Pairs, other: Pairs) -> Pairs {
     if median(&one.ratios()) <= median(&other.ratios()) { one } else { other }
 }
 

@@ -3,12 +3,14 @@
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use millstream_queue::{Client, Job};
+use millstream_store::Store;
 use millstream_tests::Process;
 use millstream_worker::{self as worker, Context, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     drain::{self, CONCURRENCY},
+    outcomes,
     peers::ours,
     setting::{Noop, QUEUE, Setting},
 };
@@ -23,6 +25,9 @@ pub(crate) enum Subject {
     /// Pushes no-op jobs to the bench's queue.
     #[command(hide = true)]
     Push { url: String, jobs: u64 },
+    /// Records the bench's queue.
+    #[command(hide = true)]
+    Record { url: String, database: String },
     /// Waits for jobs on ten queues.
     #[command(hide = true)]
     Idle { url: String },
@@ -54,6 +59,10 @@ impl Subject {
             Subject::Push { url, jobs } => {
                 let setting = Setting::on(&url, 1, jobs).await?;
                 drain::push(&setting, jobs).await
+            }
+            Subject::Record { url, database } => {
+                let setting = Setting::on(&url, 1, 1).await?;
+                outcomes::record(&setting, &Store::connect(&database).await?, QUEUE).await
             }
             Subject::Idle { url } => {
                 let worker = Worker::new(Client::connect(&url).await?, ());
