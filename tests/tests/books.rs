@@ -52,7 +52,12 @@ async fn push(client: &Client, round: u32) {
     if round % 8 == 5 {
         client.cancel_all(QUEUE).await.unwrap();
     }
-    client.dead_letters(QUEUE).retry_all(&Filter::default()).await.unwrap();
+    let dead = client.dead_letters(QUEUE);
+    if round % 8 == 3 {
+        dead.delete_all(&Filter::default()).await.unwrap();
+    } else {
+        dead.retry_all(&Filter::default()).await.unwrap();
+    }
 }
 
 /// Worker processes, which jobs kill too.
