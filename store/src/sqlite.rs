@@ -35,6 +35,9 @@ pub(crate) type Manager = AsyncDieselConnectionManager<SqliteAsync>;
 /// WAL lets readers go on while one process writes; with it NORMAL loses at most the last transactions of a power cut and
 /// never the file.
 pub(crate) const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;";
+/// For connections that write. A batch of the recorder changes more pages than SQLite keeps by itself, 2 MB of them: the others
+/// would go through the file again and again before the transaction ends.
+pub(crate) const CACHE: &str = "PRAGMA cache_size = -32768;";
 
 /// A SQLite file. SQLite has one writer at a time, so the pool for writing has one connection and callers queue there
 /// instead of in the file's lock.
@@ -155,6 +158,7 @@ fn manager(path: &Path, patience: Duration, open: Open) -> Manager {
 
 fn open_writer(path: &Path, patience: Duration) -> ConnectionResult<SqliteConnection> {
     let mut conn = open(path, patience)?;
+    conn.batch_execute(CACHE).map_err(bad)?;
     let journal: Journal = sql_query("PRAGMA journal_mode").get_result(&mut conn).map_err(bad)?;
     if journal.journal_mode == "wal" {
         return Ok(conn);

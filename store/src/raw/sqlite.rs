@@ -5,7 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bb8::ManageConnection;
 use rusqlite::{Connection, Result};
 
-use crate::{conn::joined, pool::Leased, sqlite::SETTINGS};
+use crate::{
+    conn::joined,
+    pool::Leased,
+    sqlite::{CACHE, SETTINGS},
+};
 
 /// Opens connections of rusqlite.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ impl ManageConnection for Rusqlite {
             let connection = Connection::open(path)?;
             connection.busy_timeout(patience)?;
             connection.execute_batch(SETTINGS)?;
+            connection.execute_batch(CACHE)?;
             Ok(connection)
         }))
         .await

@@ -28,7 +28,9 @@ const ATTEMPTS: &str = include_str!("postgres/attempts.sql");
 const FRESH: &str = include_str!("postgres/fresh.sql");
 const JOBS: &str = include_str!("postgres/jobs.sql");
 const TAGS: &str = include_str!("postgres/tags.sql");
+const TAGS_DECIDED: &str = include_str!("postgres/tags_decided.sql");
 const FIELDS: &str = include_str!("postgres/fields.sql");
+const FIELDS_DECIDED: &str = include_str!("postgres/fields_decided.sql");
 const MOVE_FIELDS: &str = include_str!("postgres/move_fields.sql");
 const LATE: &str = include_str!("postgres/late.sql");
 
@@ -84,14 +86,18 @@ pub(super) async fn write(database: &Postgres, rows: &[Row]) -> Result<(), Error
     };
     let changed = transaction.execute(JOBS, &[]).await?;
     let heads = rows.iter().filter(|row| row.head).count();
-    if changed < heads as u64 {
+    let decided = changed == heads as u64;
+    if !decided {
         transaction.execute(LATE, &[]).await?;
     }
-    if rows.iter().any(Row::may_move_tags) {
-        transaction.execute(TAGS, &[]).await?;
+    if decided && rows.iter().any(|row| row.head && row.tags.is_some()) {
+        transaction.execute(TAGS_DECIDED, &[]).await?;
+    }
+    if rows.iter().any(|row| row.may_move_tags() && !(decided && row.tags.is_some())) {
+        transaction.execute(TAGS, &[&!decided]).await?;
     }
     if rows.iter().any(|row| row.fields.is_some()) {
-        transaction.execute(FIELDS, &[]).await?;
+        transaction.execute(if decided { FIELDS_DECIDED } else { FIELDS }, &[]).await?;
     }
     if rows.iter().any(Row::may_move_fields) {
         transaction.execute(MOVE_FIELDS, &[]).await?;

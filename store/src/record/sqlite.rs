@@ -1,17 +1,26 @@
 //! A batch into SQLite: multi-row inserts in one immediate transaction.
 
-use std::{ops::Range, sync::Arc};
+mod insert;
+mod lines;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use diesel::{
     QueryResult, RunQueryDsl, SqliteConnection,
-    query_builder::{AstPass, QueryFragment, QueryId},
     result::Error as Diesel,
-    serialize::ToSql,
     sql_query,
-    sql_types::{BigInt, Binary, HasSqlType, Nullable, Text},
-    sqlite::Sqlite as Backend,
+    sql_types::{Binary, Nullable, Text},
 };
+use serde::de::DeserializeOwned;
 
+use self::{
+    insert::{Insert, ROWS},
+    lines::{Attempt, Field, Fields, Id, Job, Tag},
+};
 use super::rows::Row;
 use crate::{
     Error,
@@ -24,12 +33,11 @@ use crate::{
 const ATTEMPTS: &str = include_str!("sqlite/attempts.sql");
 const JOBS: &str = include_str!("sqlite/jobs.sql");
 const TAGS: &str = include_str!("sqlite/tags.sql");
+const TAGS_DECIDED: &str = include_str!("sqlite/tags_decided.sql");
 const FIELDS: &str = include_str!("sqlite/fields.sql");
+const FIELDS_DECIDED: &str = include_str!("sqlite/fields_decided.sql");
 const MOVE_FIELDS: &str = include_str!("sqlite/move_fields.sql");
 const LATE: &str = include_str!("sqlite/late.sql");
-
-/// Rows per statement. Full statements have one text, so that SQLite prepares it once per connection.
-const ROWS: usize = 64;
 
 /// Writes all rows of the range or none.
 pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize>) -> Result<(), Error> {
@@ -50,42 +58,58 @@ pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize
 /// Inserts the runs so many at once. SQLite tells how many of them were new, not which: one by one that is the same, and
 /// where it isn't, and some were recorded before, this asks for a rollback.
 fn insert(conn: &mut SqliteConnection, rows: &[Row], at_once: usize) -> QueryResult<()> {
-    let rows: Vec<&Row> = rows.iter().collect();
     let mut fresh = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(at_once) {
-        let inserted = Insert { sql: ATTEMPTS, rows: chunk, bind: attempt }.execute(conn)?;
+        let attempts: Vec<Attempt<'_>> = chunk.iter().map(Attempt).collect();
+        let inserted = Insert { sql: ATTEMPTS, rows: &attempts }.execute(conn)?;
         match chunk.len() {
-            all if inserted == all => fresh.extend_from_slice(chunk),
+            all if inserted == all => fresh.extend(chunk),
             1 => {}
             _ => return Err(Diesel::RollbackTransaction),
         }
     }
     add_to_sqlite(conn, &deltas(fresh.into_iter().map(Row::counted)))?;
-    let heads: Vec<&Row> = rows.into_iter().filter(|row| row.head).collect();
+    let heads: Vec<Job<'_>> = rows.iter().filter(|row| row.head).map(Job).collect();
+    let (mut decided, mut others) = (Vec::with_capacity(heads.len()), Vec::new());
     for chunk in heads.chunks(ROWS) {
-        let changed = Insert { sql: JOBS, rows: chunk, bind: job }.execute(conn)?;
+        let changed = Insert { sql: JOBS, rows: chunk }.execute(conn)?;
         if changed < chunk.len() {
-            chunk.iter().try_for_each(|row| late(conn, row))?;
+            chunk.iter().try_for_each(|Job(row)| late(conn, row))?;
+        }
+        // A job pushed again under its key keeps the time of its row. Ids of version 7 are made anew by each push.
+        let shows = |row: &Row| changed == chunk.len() && row.id.get_version_num() == 7;
+        for Job(row) in chunk {
+            if shows(row) { decided.push(*row) } else { others.push(*row) }
         }
     }
-    insert_some(conn, &heads, TAGS, Row::may_move_tags, id)?;
-    insert_some(conn, &heads, FIELDS, |row| row.fields.is_some(), fields)?;
-    insert_some(conn, &heads, MOVE_FIELDS, Row::may_move_fields, id)
+    mark_decided(conn, &decided)?;
+    // What can't be taken from heads is taken from their jobs' rows.
+    let untagged = decided.iter().filter(|row| row.tags.is_none());
+    let tagged: Vec<Id<'_>> =
+        others.iter().chain(untagged).filter(|row| row.may_move_tags()).map(|row| Id(row)).collect();
+    Insert::all(conn, TAGS, &tagged)?;
+    let held: Vec<Fields<'_>> = others.iter().filter(|row| row.fields.is_some()).map(|row| Fields(row)).collect();
+    Insert::all(conn, FIELDS, &held)?;
+    let moved: Vec<Id<'_>> = heads.iter().filter(|Job(row)| row.may_move_fields()).map(|Job(row)| Id(row)).collect();
+    Insert::all(conn, MOVE_FIELDS, &moved)
 }
 
-/// Runs a statement over those of the heads that it concerns.
-fn insert_some(
-    conn: &mut SqliteConnection,
-    heads: &[&Row],
-    sql: &'static str,
-    concerns: impl Fn(&Row) -> bool,
-    bind: Bind,
-) -> QueryResult<()> {
-    let concerned: Vec<&Row> = heads.iter().copied().filter(|row| concerns(row)).collect();
-    for chunk in concerned.chunks(ROWS) {
-        Insert { sql, rows: chunk, bind }.execute(conn)?;
+/// The tags and fields of heads that their jobs' rows show now.
+fn mark_decided(conn: &mut SqliteConnection, heads: &[&Row]) -> QueryResult<()> {
+    let (mut tags, mut fields) = (Vec::new(), Vec::new());
+    for row in heads {
+        // Each of a job's tags once, whatever their order.
+        let of_row: BTreeSet<String> = row.tags.as_deref().map(read).unwrap_or_default();
+        tags.extend(of_row.into_iter().map(|tag| Tag { tag, row }));
+        let of_row: BTreeMap<String, String> = row.fields.as_deref().map(read).unwrap_or_default();
+        fields.extend(of_row.into_iter().map(|(field, value)| Field { field, value, row }));
     }
-    Ok(())
+    Insert::all(conn, TAGS_DECIDED, &tags)?;
+    Insert::all(conn, FIELDS_DECIDED, &fields)
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> T {
+    serde_json::from_str(json).expect("the row was made with it")
 }
 
 fn late(conn: &mut SqliteConnection, row: &Row) -> QueryResult<()> {
@@ -99,110 +123,4 @@ fn late(conn: &mut SqliteConnection, row: &Row) -> QueryResult<()> {
         .bind::<Nullable<Text>, _>(row.trace_id())
         .execute(conn)?;
     Ok(())
-}
-
-/// Adds the values of a row.
-type Bind = for<'a, 'b> fn(&'b Row, &mut Values<'a, 'b>) -> QueryResult<()>;
-
-/// An INSERT whose `{rows}` are as many rows as there are. A query of its own, since Diesel neither caches its own batch
-/// inserts nor joins them with ON CONFLICT on SQLite.
-struct Insert<'r> {
-    sql: &'static str,
-    rows: &'r [&'r Row],
-    bind: Bind,
-}
-
-impl QueryFragment<Backend> for Insert<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        let (before, after) = self.sql.split_once("{rows}").unwrap_or((self.sql, ""));
-        out.push_sql(before);
-        for (index, row) in self.rows.iter().enumerate() {
-            out.push_sql(if index == 0 { "(" } else { ", (" });
-            (self.bind)(row, &mut Values { out: out.reborrow(), first: true })?;
-            out.push_sql(")");
-        }
-        out.push_sql(after);
-        Ok(())
-    }
-}
-
-impl QueryId for Insert<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl RunQueryDsl<SqliteConnection> for Insert<'_> {}
-
-/// The values of one row.
-struct Values<'a, 'b> {
-    out: AstPass<'a, 'b, Backend>,
-    first: bool,
-}
-
-impl<'b> Values<'_, 'b> {
-    fn add<T, U>(&mut self, value: &'b U) -> QueryResult<()>
-    where
-        Backend: HasSqlType<T>,
-        U: ToSql<T, Backend> + ?Sized,
-    {
-        if !std::mem::replace(&mut self.first, false) {
-            self.out.push_sql(", ");
-        }
-        self.out.push_bind_param::<T, U>(value)
-    }
-}
-
-fn attempt<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
-    values.add::<DbUuid, _>(&row.id)?;
-    values.add::<BigInt, _>(&row.run)?;
-    values.add::<BigInt, _>(&row.attempt)?;
-    values.add::<BigInt, _>(&row.crash)?;
-    values.add::<Text, _>(row.state.as_str())?;
-    values.add::<Nullable<DbTime>, _>(&row.started_at)?;
-    values.add::<DbTime, _>(&row.finished_at)?;
-    values.add::<Nullable<DbTime>, _>(&row.next_at)?;
-    values.add::<Text, _>(&row.worker)?;
-    values.add::<Nullable<Text>, _>(&row.error)?;
-    values.add::<Nullable<Text>, _>(&row.log)?;
-    values.add::<Nullable<Text>, _>(&row.progress)
-}
-
-fn id<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
-    values.add::<DbUuid, _>(&row.id)
-}
-
-fn fields<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
-    values.add::<DbUuid, _>(&row.id)?;
-    values.add::<Nullable<Text>, _>(&row.fields)
-}
-
-fn job<'b>(row: &'b Row, values: &mut Values<'_, 'b>) -> QueryResult<()> {
-    values.add::<DbUuid, _>(&row.id)?;
-    values.add::<Text, _>(&*row.queue)?;
-    values.add::<Text, _>(&row.kind)?;
-    values.add::<BigInt, _>(&row.version)?;
-    values.add::<Text, _>(row.lane.as_str())?;
-    values.add::<Text, _>(row.state.as_str())?;
-    values.add::<BigInt, _>(&row.attempt)?;
-    values.add::<BigInt, _>(&row.run)?;
-    values.add::<BigInt, _>(&row.crash)?;
-    values.add::<DbTime, _>(&row.enqueued_at)?;
-    values.add::<Nullable<DbTime>, _>(&row.first_started_at)?;
-    values.add::<Nullable<DbTime>, _>(&row.started_at)?;
-    values.add::<DbTime, _>(&row.finished_at)?;
-    values.add::<Nullable<DbTime>, _>(&row.next_at)?;
-    values.add::<Text, _>(&row.worker)?;
-    values.add::<Nullable<Text>, _>(&row.error)?;
-    values.add::<Nullable<Text>, _>(&row.content_type)?;
-    values.add::<Nullable<Text>, _>(&row.payload.json)?;
-    values.add::<Nullable<Binary>, _>(&row.payload.raw)?;
-    values.add::<Nullable<Text>, _>(&row.result.json)?;
-    values.add::<Nullable<Binary>, _>(&row.result.raw)?;
-    values.add::<Nullable<Text>, _>(&row.tags)?;
-    match row.trace_id() {
-        Some(id) => values.add::<Text, _>(id)?,
-        None => values.add::<Nullable<Text>, _>(&None::<String>)?,
-    }
-    values.add::<Nullable<Text>, _>(&row.progress)?;
-    values.add::<Nullable<DbUuid>, _>(&row.revived_from)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    database::{on_both, sql},
+    database::{Database, on_both, sql},
     packs::{Queue, outcome, run},
 };
 
@@ -34,6 +34,37 @@ async fn searched() -> Queue {
     let queue = Queue::new().await;
     queue.client.declare_searchable("photos", "resize", Resize::SEARCHABLE).await.expect("declared");
     queue
+}
+
+/// With ids that have the bits of this version.
+async fn check_places(database: Database, version: u128) {
+    let (store, queue) = (database.migrated().await, searched().await);
+    let run = |id: u128, number, state| run(id | version, number, state);
+    let tagged = |run: Outcome| Outcome { tags: vec!["t".into(), "t".into()], ..run };
+    let bare = |run: Outcome| Outcome { payload: None, ..run };
+    queue.finish(&[tagged(run(1, 1, State::Failed)), tagged(run(2, 2, State::Failed))]).await;
+    queue.record_into(&store).await;
+    let both = async |store: &Store| {
+        let field = found(store.history().job::<Resize>().field("photo", 7)).await;
+        assert_eq!(found(store.history().tag("t")).await, field);
+        assert_eq!(found(store.history()).await, field);
+        field
+    };
+    assert_eq!(both(&store).await, [2, 1].map(|id: u128| id | version));
+    // The later run says neither its tags nor its payload.
+    queue.finish(&[bare(run(1, 3, State::Completed))]).await;
+    queue.record_into(&store).await;
+    assert_eq!(both(&store).await, [1, 2].map(|id: u128| id | version));
+    // What arrives late moves nothing.
+    queue.finish(&[tagged(run(1, 2, State::Failed))]).await;
+    queue.record_into(&store).await;
+    assert_eq!(both(&store).await, [1, 2].map(|id: u128| id | version));
+    // And what only an early run says is found at the place of the later one.
+    queue.finish(&[bare(run(3, 5, State::Completed))]).await;
+    queue.record_into(&store).await;
+    queue.finish(&[tagged(run(3, 1, State::Failed))]).await;
+    queue.record_into(&store).await;
+    assert_eq!(both(&store).await, [3, 1, 2].map(|id: u128| id | version));
 }
 
 on_both! {
@@ -82,32 +113,11 @@ on_both! {
     }
 
     async fn tags_and_fields_follow_their_job_to_its_place(database: Database) {
-        let (store, queue) = (database.migrated().await, searched().await);
-        let tagged = |run: Outcome| Outcome { tags: vec!["t".into(), "t".into()], ..run };
-        let bare = |run: Outcome| Outcome { payload: None, ..run };
-        queue.finish(&[tagged(run(1, 1, State::Failed)), tagged(run(2, 2, State::Failed))]).await;
-        queue.record_into(&store).await;
-        let both = async |store: &Store| {
-            let field = found(store.history().job::<Resize>().field("photo", 7)).await;
-            assert_eq!(found(store.history().tag("t")).await, field);
-            assert_eq!(found(store.history()).await, field);
-            field
-        };
-        assert_eq!(both(&store).await, [2, 1]);
-        // The later run says neither its tags nor its payload.
-        queue.finish(&[bare(run(1, 3, State::Completed))]).await;
-        queue.record_into(&store).await;
-        assert_eq!(both(&store).await, [1, 2]);
-        // What arrives late moves nothing.
-        queue.finish(&[tagged(run(1, 2, State::Failed))]).await;
-        queue.record_into(&store).await;
-        assert_eq!(both(&store).await, [1, 2]);
-        // And what only an early run says is found at the place of the later one.
-        queue.finish(&[bare(run(3, 5, State::Completed))]).await;
-        queue.record_into(&store).await;
-        queue.finish(&[tagged(run(3, 1, State::Failed))]).await;
-        queue.record_into(&store).await;
-        assert_eq!(both(&store).await, [3, 1, 2]);
+        check_places(database, 0).await;
+    }
+
+    async fn tags_and_fields_follow_a_job_that_has_no_key(database: Database) {
+        check_places(database, 7 << 76 | 2 << 62).await;
     }
 
     async fn texts_of_errors_are_found_after_their_row_changed(database: Database) {
