@@ -10,12 +10,13 @@ pub(super) trait InOrder {
 
 impl InOrder for Pg {
     // Left is a walk along the index that has the order, with one exact look-up of the job for each of its rows, and of two such
-    // indexes the one with fewer rows, wherever they lie, by one process: to start others takes longer than a page. By its estimates alone Postgres reads whole partitions of a small
-    // history, which grows.
+    // indexes the one with fewer rows, wherever they lie. By its estimates alone Postgres reads whole partitions of a small
+    // history, which grows. One process does it: to start others takes longer than a page.
     const SETTINGS: Option<&'static str> = Some(
         "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off; SET LOCAL enable_seqscan = off; \
          SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_bitmapscan = off; \
-         SET LOCAL enable_material = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL random_page_cost = 0; SET LOCAL seq_page_cost = 0",
+         SET LOCAL enable_material = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; \
+         SET LOCAL random_page_cost = 0; SET LOCAL seq_page_cost = 0",
     );
 }
 
