@@ -21,6 +21,9 @@ use crate::{
     sql_types::{Id, Time},
 };
 
+/// Rows that one step meets at most.
+const STEP: i64 = 5000;
+
 /// What leads to the rows: the index that has those with one of the conditions in the page's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lead {
@@ -91,13 +94,12 @@ impl Filter {
     }
 }
 
-/// The lead whose next `step` rows after `after` reach furthest back, and the last of them; none where they are all that is left.
+/// The lead whose next rows after `after` reach furthest back, and the last of them; none where they are all that is left.
 /// Looks at nothing but indexes, so it costs little beside a step.
 pub(super) async fn furthest(
     store: &Store,
     filter: &Filter,
     after: Option<Cursor>,
-    step: i64,
 ) -> Result<(Lead, Option<Cursor>), Error> {
     let (leads, filter, none) = (filter.leads(), filter.clone(), None::<Cursor>);
     let lasts: Vec<(Lead, Option<(Time, Id)>)> = with_conn!(store, read conn: Db => in_order!(true, Db, conn => {
@@ -110,7 +112,7 @@ pub(super) async fn furthest(
                     let led = tags::table.filter(tags::tag.eq(tag)).select((tags::finished_at, tags::job_id));
                     let led = timed!(led.into_boxed::<Db>(), own, tags::finished_at);
                     let led = placed!(led, after, none, tags::finished_at, tags::job_id);
-                    led.offset(step - 1).limit(1).first(conn).await.optional()?
+                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
                 }
                 Lead::Field => {
                     let (kind, field, value) = filter.led_by_field();
@@ -121,13 +123,13 @@ pub(super) async fn furthest(
                         .select((fields::finished_at, fields::job_id));
                     let led = timed!(led.into_boxed::<Db>(), own, fields::finished_at);
                     let led = placed!(led, after, none, fields::finished_at, fields::job_id);
-                    led.offset(step - 1).limit(1).first(conn).await.optional()?
+                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
                 }
                 lead => {
                     let led = jobs::table.select((jobs::finished_at, jobs::id)).into_boxed::<Db>();
                     let led = narrowed!(led, own, lead, jobs::finished_at);
                     let led = placed!(led, after, none, jobs::finished_at, jobs::id);
-                    led.offset(step - 1).limit(1).first(conn).await.optional()?
+                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
                 }
             };
             lasts.push((lead, last));
