@@ -29,6 +29,7 @@ pub struct Lease {
 pub(super) struct Leases {
     pool: &'static str,
     database: Arc<str>,
+    size: usize,
     slots: Mutex<Slots>,
 }
 
@@ -36,6 +37,22 @@ pub(super) struct Leases {
 struct Slots {
     taken: Vec<Option<Taken>>,
     free: Vec<usize>,
+    /// When all connections of the pool were held last, and who held one longest, if one was returned since.
+    full: Option<(Instant, Lease)>,
+}
+
+impl Slots {
+    fn count(&self) -> usize {
+        self.taken.len() - self.free.len()
+    }
+
+    /// The longest holder first.
+    fn list(&self, pool: &'static str) -> Vec<Lease> {
+        let lease = |taken: &Taken| Lease { pool, place: taken.place, held: taken.since.elapsed() };
+        let mut leases: Vec<Lease> = self.taken.iter().flatten().map(lease).collect();
+        leases.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.held));
+        leases
+    }
 }
 
 struct Taken {
@@ -45,21 +62,28 @@ struct Taken {
 }
 
 impl Leases {
-    pub(super) fn new(pool: &'static str, database: Arc<str>) -> Self {
-        Self { pool, database, slots: Mutex::default() }
+    /// Of a pool of so many connections.
+    pub(super) fn new(pool: &'static str, database: Arc<str>, size: u32) -> Self {
+        Self { pool, database, size: size as usize, slots: Mutex::default() }
     }
 
     pub(super) fn list(&self) -> Vec<Lease> {
-        let lease = |taken: &Taken| Lease { pool: self.pool, place: taken.place, held: taken.since.elapsed() };
-        let mut leases: Vec<Lease> = self.slots().taken.iter().flatten().map(lease).collect();
-        leases.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.held));
-        leases
+        self.slots().list(self.pool)
     }
 
     /// How many are held now.
     pub(super) fn count(&self) -> usize {
+        self.slots().count()
+    }
+
+    /// The longest holder, if all connections are held, or were at some time since `start`: of several that give up waiting
+    /// at once, the first may return one before the others look.
+    pub(super) fn holder_of_full(&self, start: Instant) -> Option<Lease> {
         let slots = self.slots();
-        slots.taken.len() - slots.free.len()
+        if slots.count() >= self.size {
+            return slots.list(self.pool).into_iter().next();
+        }
+        slots.full.as_ref().filter(|(at, _)| *at >= start).map(|(_, longest)| longest.clone())
     }
 
     /// Reports each connection that is held for longer than `bound`, once. Returns how many were new.
@@ -98,6 +122,9 @@ impl Leases {
 
     fn end(&self, slot: usize) {
         let mut slots = self.slots();
+        if slots.count() >= self.size {
+            slots.full = slots.list(self.pool).into_iter().next().map(|longest| (Instant::now(), longest));
+        }
         slots.taken[slot] = None;
         slots.free.push(slot);
     }

@@ -81,7 +81,7 @@ impl<M: Manager> Connections<M> {
             size,
             patience: config.checkout_timeout,
             refusals,
-            leases: Leases::new(name, database.clone()),
+            leases: Leases::new(name, database.clone(), size),
             counters: Counters::default(),
         });
         lease::watch(&shared, config.leak_after);
@@ -128,7 +128,7 @@ impl<M: Manager> Connections<M> {
                 self.shared.counters.timed_out();
                 Err(match self.shared.refusals.since(started) {
                     Some(reason) => self.shared.unreachable(reason),
-                    None => self.shared.timed_out(),
+                    None => self.shared.timed_out(started),
                 })
             }
         }
@@ -159,14 +159,14 @@ impl Shared {
         Error::Unreachable { database: self.database.to_string(), reason }
     }
 
-    fn timed_out(&self) -> Error {
-        let (patience, leases) = (self.patience, self.leases.list());
-        match leases.first() {
-            Some(Lease { held, place, .. }) if leases.len() >= self.size as usize => {
+    fn timed_out(&self, started: Instant) -> Error {
+        let patience = self.patience;
+        match self.leases.holder_of_full(started) {
+            Some(Lease { held, place, .. }) => {
                 let holder = format!("the longest holder took its {:.1} s ago at {place}", held.as_secs_f64());
                 Error::Exhausted { pool: self.name, size: self.size, waited: patience, holder }
             }
-            _ => self.unreachable(format!("no answer within {} s", patience.as_secs_f64())),
+            None => self.unreachable(format!("no answer within {} s", patience.as_secs_f64())),
         }
     }
 }
