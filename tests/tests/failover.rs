@@ -6,7 +6,7 @@ mod probe;
 
 use millstream_queue::{Client, Lane, keys::WORKERS};
 use millstream_tests::{Proxy, Redis};
-use probe::{Act, Outcomes, Probe, QUEUE, Running, assert_empty, probe};
+use probe::{Act, Outcomes, Probe, QUEUE, Running, Said, assert_empty, probe};
 use redis::cmd;
 
 /// A server that has, in the place of the client's, one entry with this stream id, which is pending for the consumer.
@@ -46,15 +46,20 @@ async fn held(client: &Client) -> (String, String) {
     (entries.remove(0).0, consumer)
 }
 
+/// A worker that reaches the server through a proxy, a client that reaches it without, and what the worker says.
+async fn worker_behind_a_proxy(server: &Redis) -> (Proxy, Client, Running, Said) {
+    let proxy = Proxy::to(server.port()).await.unwrap();
+    let client = probe::client(&server.url()).await;
+    let through_proxy = Client::builder(&proxy.redis_url()).namespace(client.namespace()).await.unwrap();
+    let (worker, said) = probe::worker(&through_proxy);
+    (proxy, client, Running::start(worker), said)
+}
+
 /// While a job runs, its server is replaced by one where its stream id is another job's, which is pending for the same
 /// worker. The job that is no more ends; the other must not end with it.
 async fn a_stranger_in_the_place_of_a_running_job_lives(stranger_id: Option<&str>) {
     let (old, new) = (Redis::start().await.unwrap(), Redis::start().await.unwrap());
-    let proxy = Proxy::to(old.port()).await.unwrap();
-    let client = probe::client(&old.url()).await;
-    let through_proxy = Client::builder(&proxy.redis_url()).namespace(client.namespace()).await.unwrap();
-    let (worker, mut said) = probe::worker(&through_proxy);
-    let worker = Running::start(worker);
+    let (proxy, client, worker, mut said) = worker_behind_a_proxy(&old).await;
     client.push(probe("old", Act::Sleep { ms: 1500 })).await.unwrap();
     said.wait_for("started old attempt 1 run 1").await;
 
@@ -84,11 +89,7 @@ async fn nor_one_that_was_pushed_without_an_id() {
 #[tokio::test]
 async fn a_job_that_the_promoted_replica_has_too_ends_there_once_and_is_in_its_books() {
     let (old, new) = (Redis::start().await.unwrap(), Redis::start().await.unwrap());
-    let proxy = Proxy::to(old.port()).await.unwrap();
-    let client = probe::client(&old.url()).await;
-    let through_proxy = Client::builder(&proxy.redis_url()).namespace(client.namespace()).await.unwrap();
-    let (worker, mut said) = probe::worker(&through_proxy);
-    let worker = Running::start(worker);
+    let (proxy, client, worker, mut said) = worker_behind_a_proxy(&old).await;
     let job = probe("both", Act::Sleep { ms: 1500 });
     let id = client.push(job.clone()).await.unwrap();
     said.wait_for("started both attempt 1 run 1").await;

@@ -20,6 +20,7 @@ static EVENTS: LazyLock<Script> = LazyLock::new(|| scripts::with_outbox(include_
 pub struct OutboxBatch {
     client: Client,
     target: Target,
+    script: &'static Script,
     call: Cmd,
     groups: Vec<Group>,
 }
@@ -46,22 +47,27 @@ impl Client {
     /// An empty batch with this number. Numbers of an outbox and a target begin at 1, and a batch must be written down with its
     /// number before it is sent, so that no other messages ever go by that number.
     pub fn outbox_batch(&self, outbox: &str, target: &Target, number: u64) -> OutboxBatch {
+        let script = match target {
+            Target::Queue(_) => &*JOBS,
+            Target::Topic(_) => &*EVENTS,
+        };
         let mut call = redis::cmd("EVALSHA");
+        call.arg(script.get_hash());
         match target {
             Target::Queue(queue) => {
                 let keys = self.keys(queue);
-                call.arg(JOBS.get_hash()).arg(6).arg(keys.outbox()).arg(keys.later()).arg(keys.later_jobs());
+                call.arg(6).arg(keys.outbox()).arg(keys.later()).arg(keys.later_jobs());
                 for lane in [Lane::High, Lane::Normal, Lane::Low] {
                     call.arg(keys.ready(lane));
                 }
                 call.arg(outbox).arg(number).arg(keys.signal()).arg(keys.prefix());
             }
             Target::Topic(topic) => {
-                call.arg(EVENTS.get_hash()).arg(2).arg(keys::event_outbox(self.namespace(), topic));
+                call.arg(2).arg(keys::event_outbox(self.namespace(), topic));
                 call.arg(keys::event_log(self.namespace(), topic)).arg(outbox).arg(number);
             }
         }
-        OutboxBatch { client: self.clone(), target: target.clone(), call, groups: Vec::new() }
+        OutboxBatch { client: self.clone(), target: target.clone(), script, call, groups: Vec::new() }
     }
 }
 
@@ -73,10 +79,10 @@ impl OutboxBatch {
     /// What is wrong with it and what would be right; it is not added then.
     pub fn push(&mut self, message: MessageRef<'_>) -> Result<(), String> {
         message.check(&self.target, self.client.payload_limit().max(PAYLOAD_LIMIT))?;
-        match self.target.clone() {
-            Target::Queue(queue) => self.push_job(&queue, message),
-            Target::Topic(topic) => {
-                self.push_event(&topic, message);
+        match self.target {
+            Target::Queue(_) => self.push_job(message),
+            Target::Topic(_) => {
+                self.push_event(message);
                 Ok(())
             }
         }
@@ -88,16 +94,12 @@ impl OutboxBatch {
             self.call.arg(shape.lane.index()).arg(names).arg(*count);
         }
         self.call.arg(self.groups.len());
-        let script = match self.target {
-            Target::Queue(_) => &*JOBS,
-            Target::Topic(_) => &*EVENTS,
-        };
-        (self.call, script)
+        (self.call, self.script)
     }
 
-    fn push_job(&mut self, queue: &str, message: MessageRef<'_>) -> Result<(), String> {
+    fn push_job(&mut self, message: MessageRef<'_>) -> Result<(), String> {
         let options = message.options;
-        let entry = self.entry(queue, &message);
+        let entry = self.entry(&message);
         let unique = options.opt.as_ref().and_then(|opt| opt.unique.as_ref());
         let shape = Shape {
             lane: lane(options),
@@ -131,14 +133,14 @@ impl OutboxBatch {
         Ok(())
     }
 
-    fn push_event(&mut self, topic: &str, message: MessageRef<'_>) {
+    fn push_event(&mut self, message: MessageRef<'_>) {
         let options = message.options;
         let event = Outgoing {
             id: message.id,
             source: self.client.source(),
             subject: options.subject.as_deref(),
             time: message.created_at,
-            name: topic,
+            name: self.name(),
             version: options.v.unwrap_or(1),
             data: message.body.as_bytes(),
         };
@@ -163,10 +165,16 @@ impl OutboxBatch {
         }
     }
 
-    fn entry(&self, queue: &str, message: &MessageRef<'_>) -> Entry {
+    fn name(&self) -> &str {
+        match &self.target {
+            Target::Queue(name) | Target::Topic(name) => name,
+        }
+    }
+
+    fn entry(&self, message: &MessageRef<'_>) -> Entry {
         let options = message.options;
         let id: Uuid = match &options.key {
-            Some(key) => id::keyed(self.client.namespace(), queue, key),
+            Some(key) => id::keyed(self.client.namespace(), self.name(), key),
             None => message.id,
         };
         Entry {

@@ -121,14 +121,6 @@ impl MessageOptions {
     }
 }
 
-impl Message {
-    /// The part of it that is relayed.
-    pub fn as_ref(&self) -> MessageRef<'_> {
-        let Self { id, kind, body, options, created_at, .. } = self;
-        MessageRef { id: *id, kind, body, options, created_at: *created_at }
-    }
-}
-
 /// A [`Message`] whose target is known otherwise, as it is relayed.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageRef<'m> {
@@ -203,7 +195,8 @@ mod tests {
     }
 
     fn check(message: &Message, payload_limit: usize) -> Result<(), String> {
-        message.as_ref().check(&message.target, payload_limit)
+        let Message { target, id, kind, body, options, created_at, .. } = message;
+        MessageRef { id: *id, kind, body, options, created_at: *created_at }.check(target, payload_limit)
     }
 
     #[test]

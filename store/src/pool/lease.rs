@@ -46,12 +46,8 @@ impl Slots {
         self.taken.len() - self.free.len()
     }
 
-    /// The longest holder first.
-    fn list(&self, pool: &'static str) -> Vec<Lease> {
-        let lease = |taken: &Taken| Lease { pool, place: taken.place, held: taken.since.elapsed() };
-        let mut leases: Vec<Lease> = self.taken.iter().flatten().map(lease).collect();
-        leases.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.held));
-        leases
+    fn longest(&self) -> Option<&Taken> {
+        self.taken.iter().flatten().min_by_key(|taken| taken.since)
     }
 }
 
@@ -68,7 +64,13 @@ impl Leases {
     }
 
     pub(super) fn list(&self) -> Vec<Lease> {
-        self.slots().list(self.pool)
+        let mut leases: Vec<Lease> = self.slots().taken.iter().flatten().map(|taken| self.lease(taken)).collect();
+        leases.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.held));
+        leases
+    }
+
+    fn lease(&self, taken: &Taken) -> Lease {
+        Lease { pool: self.pool, place: taken.place, held: taken.since.elapsed() }
     }
 
     /// How many are held now.
@@ -81,7 +83,7 @@ impl Leases {
     pub(super) fn holder_of_full(&self, start: Instant) -> Option<Lease> {
         let slots = self.slots();
         if slots.count() >= self.size {
-            return slots.list(self.pool).into_iter().next();
+            return slots.longest().map(|taken| self.lease(taken));
         }
         slots.full.as_ref().filter(|(at, _)| *at >= start).map(|(_, longest)| longest.clone())
     }
@@ -123,7 +125,7 @@ impl Leases {
     fn end(&self, slot: usize) {
         let mut slots = self.slots();
         if slots.count() >= self.size {
-            slots.full = slots.list(self.pool).into_iter().next().map(|longest| (Instant::now(), longest));
+            slots.full = slots.longest().map(|taken| (Instant::now(), self.lease(taken)));
         }
         slots.taken[slot] = None;
         slots.free.push(slot);

@@ -127,21 +127,14 @@ impl Finding {
             ("sql", _) => (Trouble::SqlLost, format!("SQL lost what was recorded after {since}")),
             (DONE, _) => (Trouble::RedisLost, format!("Redis lost at least {entries} packs of outcomes after {since}")),
             (BOOKS, _) => (Trouble::RedisLost, format!("the books of what left the streams were lost after {since}")),
-            (_, Some(DONE)) => {
-                let taken = format!("{entries} packs of outcomes were deleted by others than a recorder after {since}");
-                (Trouble::TakenFromDone, taken)
-            }
-            (_, Some(LATER)) => {
-                let taken = format!("{entries} delayed jobs were deleted by others than Millstream after {since}");
-                (Trouble::TakenFromLater, taken)
-            }
-            (_, Some(DEAD)) => {
-                let taken = format!("{entries} dead letters were deleted by others than Millstream after {since}");
-                (Trouble::TakenFromDead, taken)
-            }
-            (_, Some(lane)) => {
-                let taken = format!("{entries} entries of {lane} were deleted by others than Millstream after {since}");
-                (Trouble::TakenFromLane, taken)
+            (_, Some(place)) => {
+                let (trouble, what, who) = match place {
+                    DONE => (Trouble::TakenFromDone, "packs of outcomes".to_owned(), "a recorder"),
+                    LATER => (Trouble::TakenFromLater, "delayed jobs".to_owned(), "Millstream"),
+                    DEAD => (Trouble::TakenFromDead, "dead letters".to_owned(), "Millstream"),
+                    lane => (Trouble::TakenFromLane, format!("entries of {lane}"), "Millstream"),
+                };
+                (trouble, format!("{entries} {what} were deleted by others than {who} after {since}"))
             }
             (lane, None) => {
                 let lost = format!("Redis lost at least {entries} acknowledged entries of {lane} after {since}");

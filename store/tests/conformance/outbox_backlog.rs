@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     database::{on_both, sql},
-    relaying::{Relaying, emptied, redis},
+    relaying::{Relaying, emptied, field, redis},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -38,12 +38,8 @@ impl Job for DrawThumbnail {
 
 /// The payloads in a queue, in order.
 async fn payloads<J: Job>(client: &Client) -> Vec<J> {
-    let mut conn = client.connection().await.expect("a connection");
-    let lane = client.keys(J::QUEUE).ready(Lane::Normal);
-    let entries: Vec<(String, Vec<(String, String)>)> =
-        redis::cmd("XRANGE").arg(&lane).arg("-").arg("+").query_async(&mut conn).await.expect("entries");
-    let body = |fields: Vec<(String, String)>| fields.into_iter().find(|(name, _)| name == "body").expect("a body").1;
-    entries.into_iter().map(|(_, fields)| serde_json::from_str(&body(fields)).expect("a payload")).collect()
+    let bodies = field(client, &client.keys(J::QUEUE).ready(Lane::Normal), "body").await;
+    bodies.iter().map(|body| serde_json::from_str(body).expect("a payload")).collect()
 }
 
 /// Rows of two queues by turns, a thousand of each in one statement.

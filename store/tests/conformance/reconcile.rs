@@ -12,8 +12,8 @@ use crate::{
 };
 
 #[derive(Serialize, Deserialize)]
-struct Resize {
-    photo: u32,
+pub(crate) struct Resize {
+    pub(crate) photo: u32,
 }
 impl Job for Resize {
     const KIND: &'static str = "resize";

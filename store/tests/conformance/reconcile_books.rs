@@ -2,28 +2,18 @@
 
 use std::{future::IntoFuture, time::Duration};
 
-use millstream_queue::{Conflict, Job, Lane, Unique};
+use millstream_queue::{Conflict, Lane, Unique};
 use millstream_store::{Report, Store, Trouble};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     database::on_both,
     packs::{Queue, outcome},
-    reconcile::{compared, do_on},
+    reconcile::{Resize, compared, do_on},
     state::sql_write,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-#[derive(Serialize, Deserialize)]
-struct Resize {
-    photo: u32,
-}
-impl Job for Resize {
-    const KIND: &'static str = "resize";
-    const QUEUE: &'static str = "photos";
-}
 
 /// A queue whose books are open.
 async fn booked(store: &Store) -> Queue {

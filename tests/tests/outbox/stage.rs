@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range, time::Duration};
 
 use millstream_queue::{Client, Job, Lane};
 use millstream_store::{Error, Relay, Store};
-use millstream_tests::{Process, Redis, fresh_database, namespace, shared_postgres};
+use millstream_tests::{Process, Proxy, Redis, fresh_database, namespace, shared_postgres};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -63,6 +63,18 @@ impl Stage {
             .spawn()
             .unwrap();
         relay.wait_for_line(PATIENCE, |line| line.contains("relaying")).await.unwrap();
+        relay
+    }
+
+    /// A relay that has relayed one job and sent nine more, which Redis has and the relay doesn't know.
+    pub(crate) async fn relay_without_reply(&self, proxy: &Proxy) -> Process {
+        let relay = self.relay(&proxy.redis_url()).await;
+        self.push(0..1, true).await;
+        wait_until("the first is relayed", async || self.is_empty().await).await;
+        proxy.drop_replies();
+        self.push(1..10, true).await;
+        wait_until("the server has the batch", async || self.relayed().await.len() == 10).await;
+        assert!(self.has_batch_under_way().await, "the reply was not lost");
         relay
     }
 
