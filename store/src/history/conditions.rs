@@ -1,6 +1,10 @@
 //! What must hold for rows, as typed Diesel expressions. Macros, since the bounds of functions that are generic over both
 //! backends would hide the conditions.
 
+use chrono::{DateTime, Utc};
+
+use crate::sql_types::{DbTime, Time};
+
 diesel::define_sql_function! {
     /// On both databases ASCII letters only, on Postgres by the column's collation.
     fn lower(text: diesel::sql_types::Nullable<diesel::sql_types::Text>) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
@@ -13,6 +17,18 @@ diesel::define_sql_function! {
         error: diesel::sql_types::Nullable<diesel::sql_types::Text>,
         again: diesel::sql_types::Nullable<diesel::sql_types::Text>,
     ) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
+}
+
+diesel::define_sql_function! {
+    /// The time, in a form that SQLite doesn't look up among the samples that ANALYZE took: by those an index that has other rows
+    /// too may seem to have fewer.
+    #[sql_name = "coalesce"]
+    fn unsampled(time: DbTime, again: DbTime) -> DbTime;
+}
+
+/// A time as rows are held against it.
+pub(super) fn bound(time: DateTime<Utc>) -> unsampled<Time, Time> {
+    unsampled(Time(time), Time(time))
 }
 
 /// A column's value where one is asked for. Only where this column leads may an index of it be used: with any other the
@@ -33,10 +49,10 @@ macro_rules! timed {
     ($query:expr, $filter:expr, $finished_at:expr) => {{
         let mut query = $query;
         if let Some(since) = $filter.since {
-            query = query.filter($finished_at.ge(Time(since)));
+            query = query.filter($finished_at.ge(bound(since)));
         }
         if let Some(until) = $filter.until {
-            query = query.filter($finished_at.lt(Time(until)));
+            query = query.filter($finished_at.lt(bound(until)));
         }
         query
     }};
@@ -111,13 +127,13 @@ macro_rules! placed {
         // The bounds on the time alone let the index start and end there.
         if let Some(Cursor { finished_at, id }) = $after {
             query = query
-                .filter($finished_at.le(Time(finished_at)))
-                .filter($finished_at.lt(Time(finished_at)).or($id.lt(Id(id))));
+                .filter($finished_at.le(bound(finished_at)))
+                .filter($finished_at.lt(bound(finished_at)).or($id.lt(Id(id))));
         }
         if let Some(Cursor { finished_at, id }) = $last {
             query = query
-                .filter($finished_at.ge(Time(finished_at)))
-                .filter($finished_at.gt(Time(finished_at)).or($id.ge(Id(id))));
+                .filter($finished_at.ge(bound(finished_at)))
+                .filter($finished_at.gt(bound(finished_at)).or($id.ge(Id(id))));
         }
         query.order(($finished_at.desc(), $id.desc()))
     }};

@@ -5,12 +5,12 @@ use diesel::{
     prelude::*,
     sql_types::Bool,
 };
-use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 use millstream_queue::State;
 
 use super::{
     Cursor, Filter,
-    conditions::{equal, lower, narrowed, placed, timed, unindexed},
+    conditions::{bound, equal, lower, narrowed, placed, timed, unindexed},
     order::{InOrder, in_order},
     query::{HELD, MARKED},
 };
@@ -20,9 +20,6 @@ use crate::{
     schema::{millstream_job_fields as fields, millstream_job_tags as tags, millstream_jobs as jobs},
     sql_types::{Id, Time},
 };
-
-/// Rows that one step meets at most.
-const STEP: i64 = 5000;
 
 /// What leads to the rows: the index that has those with one of the conditions in the page's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +91,13 @@ impl Filter {
     }
 }
 
-/// The lead whose next rows after `after` reach furthest back, and the last of them; none where they are all that is left.
+/// The lead whose next `step` rows after `after` reach furthest back, and the last of them; none where they are all that is left.
 /// Looks at nothing but indexes, so it costs little beside a step.
 pub(super) async fn furthest(
     store: &Store,
     filter: &Filter,
     after: Option<Cursor>,
+    step: i64,
 ) -> Result<(Lead, Option<Cursor>), Error> {
     let (leads, filter, none) = (filter.leads(), filter.clone(), None::<Cursor>);
     let lasts: Vec<(Lead, Option<(Time, Id)>)> = with_conn!(store, read conn: Db => in_order!(true, Db, conn => {
@@ -112,7 +110,7 @@ pub(super) async fn furthest(
                     let led = tags::table.filter(tags::tag.eq(tag)).select((tags::finished_at, tags::job_id));
                     let led = timed!(led.into_boxed::<Db>(), own, tags::finished_at);
                     let led = placed!(led, after, none, tags::finished_at, tags::job_id);
-                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
+                    led.offset(step - 1).limit(1).first(conn).await.optional()?
                 }
                 Lead::Field => {
                     let (kind, field, value) = filter.led_by_field();
@@ -123,13 +121,13 @@ pub(super) async fn furthest(
                         .select((fields::finished_at, fields::job_id));
                     let led = timed!(led.into_boxed::<Db>(), own, fields::finished_at);
                     let led = placed!(led, after, none, fields::finished_at, fields::job_id);
-                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
+                    led.offset(step - 1).limit(1).first(conn).await.optional()?
                 }
                 lead => {
                     let led = jobs::table.select((jobs::finished_at, jobs::id)).into_boxed::<Db>();
                     let led = narrowed!(led, own, lead, jobs::finished_at);
                     let led = placed!(led, after, none, jobs::finished_at, jobs::id);
-                    led.offset(STEP - 1).limit(1).first(conn).await.optional()?
+                    led.offset(step - 1).limit(1).first(conn).await.optional()?
                 }
             };
             lasts.push((lead, last));

@@ -1,4 +1,4 @@
-//! Pages in bounded work. Rows are met step by step along the index that gets furthest back with a step. After the first, a text
+//! Pages in bounded work. Rows are met step by step along the index that gets furthest back with a step. After two, a text
 //! that few rows have is looked up by its trigrams: on SQLite in all rows, on Postgres in one partition after the other. These
 //! rows are merged with the steps, which then pass their partitions by. What isn't full after the last step ends early.
 
@@ -14,8 +14,10 @@ use crate::{
     sql_types::{Id, Time},
 };
 
-/// Steps of a page.
-const STEPS: usize = 4;
+/// How many rows the steps of a page meet at most. The first is short, for most pages are full after it.
+const STEPS: [i64; 5] = [500, 4500, 5000, 5000, 5000];
+/// The steps before a text is looked up by its trigrams, which costs more.
+const BEFORE_TRIGRAMS: usize = 2;
 /// Rows that are looked up by their keys in one statement, at most.
 const AT_ONCE: usize = 500;
 
@@ -75,10 +77,10 @@ impl<'s> Search<'s> {
     async fn walk(&mut self, mut after: Option<Cursor>) -> Result<(), Error> {
         // Of rows that were found by their text, those not met yet, the newest last.
         let mut few: Vec<Key> = Vec::new();
-        let (mut steps, mut has_asked) = (STEPS, self.filter.error.is_none());
-        while steps > 0 {
-            steps -= 1;
-            let (lead, last) = lead::furthest(self.store, &self.filter, after).await?;
+        let (mut next, mut end) = (0, STEPS.len());
+        while next < end {
+            let (lead, last) = lead::furthest(self.store, &self.filter, after, STEPS[next]).await?;
+            next += 1;
             let walked = self.ask(lead, after, last).await?;
             let listed = self.take(&mut few, last).await?;
             self.rows.extend(walked);
@@ -87,7 +89,7 @@ impl<'s> Search<'s> {
             self.stopped_at = last;
             let (Some(last), true) = (last, self.rows.len() < self.limit) else { return Ok(()) };
             after = Some(last);
-            if let (false, Some(text)) = (std::mem::replace(&mut has_asked, true), &self.filter.error) {
+            if let (BEFORE_TRIGRAMS, Some(text)) = (next, &self.filter.error) {
                 let found = trigrams::few(self.store, text, last).await?;
                 few = found.keys;
                 few.retain(|key| key.place < last && self.filter.is_in_time(key.place.finished_at));
@@ -95,7 +97,7 @@ impl<'s> Search<'s> {
                 if !found.spans.is_empty() {
                     // To leave partitions out, rows are read where an index was enough: one step more costs as much as two.
                     self.filter.outside = found.spans;
-                    steps = 1;
+                    end = next + 1;
                 }
                 if found.is_all {
                     let listed = self.take(&mut few, None).await?;

@@ -5,13 +5,13 @@ use diesel::{
     prelude::*,
     sql_types::Bool,
 };
-use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 use millstream_queue::State;
 use uuid::Uuid;
 
 use super::{
     AttemptRecord, Cursor, Filter,
-    conditions::{equal, lower, narrowed, placed, timed, unindexed},
+    conditions::{bound, equal, lower, narrowed, placed, timed, unindexed},
     lead::Lead,
     order::{InOrder, in_order},
     plan::{Explain, Step},
@@ -45,6 +45,13 @@ pub(super) struct Question {
     pub(super) limit: i64,
     /// The only rows that may be among them, and the times between which they were enqueued.
     pub(super) keys: Keys,
+}
+
+impl Question {
+    /// Whether an index has its rows in the page's order. Those of an id are found by the id.
+    fn is_in_order(&self) -> bool {
+        self.filter.id.is_none()
+    }
 }
 
 /// Rows that were found before, few enough for one statement.
@@ -101,17 +108,17 @@ macro_rules! with_query {
 
 /// The rows of a question.
 pub(super) async fn load(store: &Store, question: Question) -> Result<Vec<JobRow>, Error> {
-    let is_led = question.lead != Lead::Any;
+    let is_in_order = question.is_in_order();
     with_conn!(store, read conn: Db => {
-        with_query!(question, Db, query => in_order!(is_led, Db, conn => query.load(conn).await))
+        with_query!(question, Db, query => in_order!(is_in_order, Db, conn => query.load(conn).await))
     })
 }
 
 /// What the database says of how it finds them.
 pub(super) async fn explain(store: &Store, question: Question) -> Result<Vec<String>, Error> {
-    let is_led = question.lead != Lead::Any;
+    let is_in_order = question.is_in_order();
     let steps: Vec<Step> = with_conn!(store, read conn: Db => {
-        with_query!(question, Db, query => in_order!(is_led, Db, conn => Explain(query).load(conn).await))
+        with_query!(question, Db, query => in_order!(is_in_order, Db, conn => Explain(query).load(conn).await))
     })?;
     Ok(steps.into_iter().map(|Step(step)| step).collect())
 }

@@ -14,8 +14,8 @@ const ROWS: i64 = 120_000;
 const OF_A_WEEK: i64 = 10_000;
 /// Rows of the weeks in which jobs failed for another reason than later.
 const OLD: i64 = 3 * OF_A_WEEK;
-/// Most rows that a page reads: four steps of 5000 and as many that were named by their trigrams, or two steps, those that were named,
-/// and what it takes to leave partitions out.
+/// Most rows that a page reads: steps of 20,000 in all and as many that were named by their trigrams, or steps of 10,000, those
+/// that were named, and what it takes to leave partitions out.
 const BOUND: i64 = 30_000;
 
 /// Row `n`, whose week begins with `monday` and which ended at `ended`; and of as many jobs that didn't fail.
