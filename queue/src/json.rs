@@ -49,7 +49,14 @@ impl Formatter for Compact<'_> {
 
 /// Whether a valid JSON text can't be read back. Most have fewer brackets than would be needed.
 fn is_too_deep(json: &[u8]) -> bool {
-    json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > DEEPEST && depth(json) > DEEPEST
+    brackets(json) > DEEPEST && depth(json) > DEEPEST
+}
+
+/// How many `[` and `{` there are. Counted in bytes, and by the one bit in which they differ, so that the processor counts many at
+/// once.
+fn brackets(json: &[u8]) -> usize {
+    let opens = |byte: &u8| u8::from(byte | b' ' == b'{');
+    json.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(chunk.iter().map(opens).sum::<u8>())).sum()
 }
 
 /// Levels of nesting in a valid JSON text.
@@ -97,6 +104,7 @@ mod tests {
         let text = "[{\\\"[".repeat(200);
         assert_eq!(to_vec(&text).expect("a text"), serde_json::to_vec(&text).expect("a text"));
         assert_eq!(depth(br#"{"a\"[":["\\",[]]}"#), 3);
+        assert_eq!(brackets(&[b"]}[;{ +\x0b\xfb".as_slice(), &[b'['; 600]].concat()), 602);
     }
 
     #[derive(Serialize)]
