@@ -78,12 +78,15 @@ pub(super) const ROWS: usize = 2048;
 /// Bytes of payload in a batch, unless one row alone has more.
 pub(super) const BYTES: usize = 1024 * 1024;
 
+/// Rows of a batch that none was read ahead for, at most. Nothing else goes on while it is written down, so it is short.
+const FIRST: usize = 512;
+
 /// The oldest rows of a target, as many as make a batch.
 fn oldest() -> String {
     let columns = Waiting::COLUMNS;
     format!(
         "SELECT {columns} FROM (SELECT o.*, octet_length(body) AS bytes, sum(octet_length(body)) OVER (ORDER BY seq) AS total \
-         FROM (SELECT * FROM millstream_outbox WHERE target = $1 ORDER BY seq LIMIT {ROWS}) o) t \
+         FROM (SELECT * FROM millstream_outbox WHERE target = $1 ORDER BY seq LIMIT {FIRST}) o) t \
          WHERE total - bytes < {BYTES} ORDER BY seq"
     )
 }

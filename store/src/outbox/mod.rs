@@ -13,6 +13,7 @@
 
 mod ahead;
 mod batch;
+mod lane;
 mod members;
 mod relay;
 mod row;

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
-    ahead::Ahead,
-    batch::{self, Next, Packer},
+    batch::{self, Packer},
+    lane::Lane,
     status,
     wake::Wake,
 };
@@ -24,11 +24,6 @@ use crate::{Data, Error, Store, conn::joined, query, record::Trouble};
 
 /// Targets that are served at once.
 const TARGETS: usize = 4;
-/// How long one target is served before the other targets are looked for again.
-const TURN: Duration = Duration::from_millis(250);
-/// For how long a batch on its way belongs to the relay that wrote it down. Sent twice, it still has its effect once.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The bound on waiting rows is looked after at least this often.
 const RAISE: Duration = Duration::from_secs(1);
 
@@ -119,6 +114,11 @@ impl Relay {
                 () = stop.cancelled() => {}
             }
         }
+        for (target, lane) in &mut lanes {
+            if let Err(error) = lane.finish(&self.store, target).await {
+                trouble.failed(&error);
+            }
+        }
     }
 
     /// Serves each target for which rows wait. Whether anything was relayed.
@@ -134,8 +134,9 @@ impl Relay {
             lanes.entry(target).or_default();
         }
         let mut serving: Vec<BoxFuture<'_, Result<bool, Error>>> = Vec::with_capacity(lanes.len());
+        let may_rest = lanes.len() <= TARGETS;
         for (target, lane) in lanes.iter_mut() {
-            serving.push(Box::pin(lane.serve(&self.store, packer, target, stop)));
+            serving.push(Box::pin(lane.serve(&self.store, packer, target, may_rest, stop)));
         }
         let served: Vec<Result<bool, Error>> = stream::iter(serving).buffer_unordered(TARGETS).collect().await;
         let mut any = false;
@@ -143,89 +144,6 @@ impl Relay {
             any |= served?;
         }
         Ok(any)
-    }
-}
-
-/// What a relay knows of a target.
-#[derive(Debug, Default)]
-struct Lane {
-    /// A batch that this relay wrote down or adopted and whose end it doesn't know.
-    mine: Option<i64>,
-    /// A batch on its way by another relay, and since when this one has seen it.
-    elsewhere: Option<(i64, Instant)>,
-}
-
-impl Lane {
-    async fn serve(
-        &mut self,
-        store: &Store,
-        packer: &Packer,
-        target: &str,
-        stop: &CancellationToken,
-    ) -> Result<bool, Error> {
-        let (start, mut any, mut done) = (Instant::now(), false, None);
-        loop {
-            let has_done = done.is_some();
-            let mut began = Instant::now();
-            let next = batch::advance(store, target, done.take(), self.mine, packer).await?;
-            let mut held = began.elapsed();
-            if has_done {
-                self.mine = None;
-            }
-            let (mut batch, mut packed) = match next {
-                Next::Send(batch, packed) => (batch, packed),
-                Next::Nothing => return Ok(any),
-                Next::Elsewhere(number) => {
-                    self.wait_for(number);
-                    return Ok(false);
-                }
-            };
-            let mut ahead = Ahead::new(store, packer);
-            // As long as nothing is out of the ordinary, each batch follows the one before.
-            loop {
-                self.mine = Some(batch.number);
-                any = true;
-                // Written down, it is sent in any case: its owner would otherwise be waited for.
-                let (relayed, read) = tokio::join!(packer.client.relay(packed), ahead.read(&batch));
-                let (relayed, (deleting, next)) = (relayed?, read.unwrap_or_default());
-                held += deleting;
-                if !store.is_postgres() {
-                    // Who waits for the lock of a SQLite file only looks now and then: for a third of the time it is free.
-                    tokio::time::sleep((held * 3 / 2).saturating_sub(began.elapsed())).await;
-                }
-                if start.elapsed() >= TURN || stop.is_cancelled() {
-                    batch::finish(store, target, Some((batch, relayed))).await?;
-                    self.mine = None;
-                    return Ok(true);
-                }
-                began = Instant::now();
-                match next {
-                    Some(next)
-                        if relayed.is_complete(batch.number.unsigned_abs())
-                            && ahead.follow(&batch, &next.0).await? =>
-                    {
-                        held = began.elapsed();
-                        (batch, packed) = next;
-                    }
-                    _ => {
-                        done = Some((batch, relayed));
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Another relay's batch that stays for too long has lost its relay.
-    fn wait_for(&mut self, number: i64) {
-        match self.elsewhere {
-            Some((seen, since)) if seen == number => {
-                if since.elapsed() >= PATIENCE {
-                    self.mine = Some(number);
-                }
-            }
-            _ => self.elsewhere = Some((number, Instant::now())),
-        }
     }
 }
 

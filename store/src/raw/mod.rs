@@ -6,7 +6,7 @@ mod sqlite;
 use std::future::Future;
 
 pub use self::postgres::RawPostgres;
-pub(crate) use self::sqlite::{Rusqlite, on_blocking};
+pub(crate) use self::sqlite::{Rusqlite, lent_to, on_blocking};
 use crate::{Error, Store, store::Backend};
 
 impl Store {

@@ -52,16 +52,24 @@ impl ManageConnection for Rusqlite {
 
 /// Runs `work` to its end on a blocking thread, then leaves any transaction and returns the connection.
 pub(crate) async fn on_blocking<T: Send + 'static>(
-    mut connection: Leased<Rusqlite>,
+    connection: Leased<Rusqlite>,
     work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    lent_to(connection, work).await.1
+}
+
+/// The same, and gives the connection back for more work.
+pub(crate) async fn lent_to<T: Send + 'static>(
+    mut connection: Leased<Rusqlite>,
+    work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+) -> (Leased<Rusqlite>, Result<T>) {
     joined(tokio::task::spawn_blocking(move || {
         let done = work(&mut connection);
         if !connection.is_autocommit() {
             // Where it fails the pool closes the connection, which ends the transaction too.
             let _ = connection.execute_batch("ROLLBACK");
         }
-        done
+        (connection, done)
     }))
     .await
 }
