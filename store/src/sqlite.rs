@@ -36,7 +36,7 @@ pub(crate) type Manager = AsyncDieselConnectionManager<SqliteAsync>;
 /// never the file.
 pub(crate) const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;";
 /// For connections that write. A batch of the recorder changes more pages than SQLite keeps by itself, 2 MB of them: the others
-/// would go through the file again and again before the transaction ends. As many pages may gather in the WAL before they go to
+/// would go through the file again and again before the transaction ends. Half as many may gather in the WAL before they go to
 /// the file: those that change often go there once.
 pub(crate) const CACHE: &str = "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;";
 

@@ -1,11 +1,16 @@
 -- What the scripts of the outbox share.
 
--- Takes the number of a batch, unless it or a later one of this outbox was taken before. Returns the number of the last batch
--- before this call, and where this one is not to be run the reply.
+-- Takes the number of a batch, unless it or a later one of this outbox was taken before. One that is to come `after` another one
+-- ('' where not) is not taken before that has arrived, with all its messages. Returns the number of the last batch before this
+-- call, and where this one is not to be run the reply.
 local function take_number(key, outbox, number)
+  local after = ARGV[#ARGV]
   local last = redis.call('HGET', key, outbox) or '0'
   if tonumber(last) >= tonumber(number) then
-    return last, { last, last == number and redis.call('HGET', key, outbox .. ':refused') or '' }
+    return last, { last, last == number and redis.call('HGET', key, outbox .. ':refused') or '', 0 }
+  end
+  if after ~= '' and (last ~= after or redis.call('HEXISTS', key, outbox .. ':refused') == 1) then
+    return last, { last, '', 1 }
   end
   redis.call('HSET', key, outbox, number)
   return last, nil
@@ -39,11 +44,11 @@ local function append(stream, names, count, first, place, refused)
 end
 
 -- Calls `run(lane, names, count, first, place)` for each group of messages. At the end of ARGV stand three of each group (number
--- of a lane, names of fields, how many messages), then how many groups; the values of all messages stand before, from `first`.
--- `run` returns where those of its group end.
+-- of a lane, names of fields, how many messages), then how many groups, then what `take_number` reads; the values of all messages
+-- stand before, from `first`. `run` returns where those of its group end.
 local function each_group(first, run)
-  local groups, place = tonumber(ARGV[#ARGV]), 0
-  for header = #ARGV - 3 * groups, #ARGV - 3, 3 do
+  local groups, place = tonumber(ARGV[#ARGV - 1]), 0
+  for header = #ARGV - 1 - 3 * groups, #ARGV - 4, 3 do
     local count = tonumber(ARGV[header + 2])
     first = run(tonumber(ARGV[header]), ARGV[header + 1], count, first, place)
     place = place + count

@@ -5,9 +5,10 @@
 --       entry's fields, where it is due and has no key, and nine values where not: id, 'now' | 'after' | 'at', ms (of the delay
 --       or of the Unix time), packed job, window in ms or 0, number of the window's bucket, digest of the unique key or '', ms
 --       for which a key of a 'time' is taken, '<started | finished | time> <keep | replace | debounce>' or ''; then the groups
---       of jobs with the same lane and fields ('' where there are nine values), as each_group in outbox.lua takes them
+--       of jobs with the same lane and fields ('' where there are nine values), as each_group in outbox.lua takes them, and the
+--       number of the batch that has to come first or ''
 -- returns {number of the last batch before this call or '0'; JSON list of [index from 0, reason] of the jobs of this batch that
---       Redis refused, or ''}
+--       Redis refused, or ''; 1 where the batch that has to come first has not arrived completely, so that nothing was done}
 -- Atomic, so that a batch has its effect once, however often and however late it is sent.
 local outbox, number = ARGV[1], ARGV[2]
 local last, reply = take_number(KEYS[1], outbox, number)
@@ -49,4 +50,4 @@ each_group(5, function(lane, names, count, first, place)
   end
   return first + 9 * count
 end)
-return { last, keep_refused(KEYS[1], outbox, refused) }
+return { last, keep_refused(KEYS[1], outbox, refused), 0 }

@@ -23,6 +23,8 @@ pub struct OutboxBatch {
     script: &'static Script,
     call: Cmd,
     groups: Vec<Group>,
+    /// The number of the batch that has to come first.
+    after: Option<u64>,
 }
 
 /// Messages behind each other with the same fields.
@@ -67,7 +69,7 @@ impl Client {
                 call.arg(keys::event_log(self.namespace(), topic)).arg(outbox).arg(number);
             }
         }
-        OutboxBatch { client: self.clone(), target: target.clone(), script, call, groups: Vec::new() }
+        OutboxBatch { client: self.clone(), target: target.clone(), script, call, groups: Vec::new(), after: None }
     }
 }
 
@@ -88,12 +90,22 @@ impl OutboxBatch {
         }
     }
 
+    /// Sent behind the batch `number` before that has answered, it does nothing unless that has arrived with all its messages.
+    pub fn after(mut self, number: u64) -> Self {
+        self.after = Some(number);
+        self
+    }
+
     /// The call with all its arguments, and the script that it calls.
     pub(super) fn into_call(mut self) -> (Cmd, &'static Script) {
         for Group { shape, names, count } in &self.groups {
             self.call.arg(shape.lane.index()).arg(names).arg(*count);
         }
         self.call.arg(self.groups.len());
+        match self.after {
+            Some(number) => self.call.arg(number),
+            None => self.call.arg(""),
+        };
         (self.call, self.script)
     }
 

@@ -1,12 +1,12 @@
-//! The next batch, read while the one before is sent. So are the rows deleted that arrived with the one before that; until then
-//! they are written down as arrived.
+//! Batches that are read while those before them are sent. So are the rows deleted that have arrived; until then they are written
+//! down as arrived.
 //!
 //! What was read ahead is as good as what would be read when it is written down: a row of some order key is seen only with all
 //! earlier ones of that key, and only the relay that strikes out a target's batch deletes rows of it.
 
 mod conn;
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use millstream_queue::{OutboxBatch, Target};
 
@@ -18,12 +18,11 @@ use super::{
 };
 use crate::{Error, Store};
 
-/// Reads the batches of a target, each behind the one before, as long as nothing is out of the ordinary.
+/// Reads the batches of a target, as long as nothing is out of the ordinary.
 pub(super) struct Ahead {
     packer: Packer,
+    target: String,
     conn: Conn,
-    /// Rows that have arrived and are written down as such.
-    arrived: Members,
     floor: Floor,
 }
 
@@ -72,55 +71,55 @@ impl Filling {
 }
 
 impl Ahead {
-    pub(super) fn new(store: &Store, packer: &Packer) -> Self {
-        Self { packer: packer.clone(), conn: Conn::new(store), arrived: Members::default(), floor: Floor::default() }
+    pub(super) fn new(store: &Store, packer: &Packer, target: &str) -> Self {
+        Self { packer: packer.clone(), target: target.to_owned(), conn: Conn::new(store), floor: Floor::default() }
     }
 
-    /// Reads what would be the batch behind `current`, and deletes what has arrived; there is no such batch where nothing waits, or
-    /// where a row is to be set aside, which takes a transaction. With it, how long the deletion took.
-    pub(super) async fn read(&mut self, current: &Batch) -> Result<(Duration, Option<(Batch, OutboxBatch)>), Error> {
-        let target = &current.target;
-        let Ok(of) = target.parse::<Target>() else { return Ok(Default::default()) };
-        let arrived = mem::take(&mut self.arrived);
-        let (sent, gone) = (current.members().condition(), arrived.condition());
-        let waiting = format!("seq > {} AND NOT ({sent}) AND NOT ({gone})", self.floor.seq);
+    /// Reads what waits beside the batches `sent`, as a batch with the number `number`, and deletes what has `arrived`. There is
+    /// none where nothing waits, or where a row is to be set aside, which takes a transaction. With it, how long the deletion took.
+    pub(super) async fn read(
+        &mut self,
+        number: i64,
+        sent: &[Members],
+        arrived: Members,
+    ) -> Result<(Option<(Batch, OutboxBatch)>, Duration), Error> {
+        let Ok(target) = self.target.parse::<Target>() else { return Ok(Default::default()) };
+        let mut waiting = format!("seq > {}", self.floor.seq);
+        for known in sent.iter().chain([&arrived]) {
+            waiting += &format!(" AND NOT ({})", known.condition());
+        }
         let filling = Filling {
-            packed: self.packer.begin(&of, current.number + 1),
+            packed: self.packer.begin(&target, number),
             seqs: Vec::with_capacity(ROWS),
             bytes: 0,
             has_bad: false,
             snapshot: None,
         };
-        let delete =
-            (!arrived.is_empty()).then(|| format!("DELETE FROM millstream_outbox WHERE target = $1 AND {gone}"));
-        let (filling, deleting) = self.conn.fill_and_delete(target, &waiting, filling, delete).await?;
-        let Filling { packed, seqs, has_bad: false, snapshot, .. } = filling else { return Ok((deleting, None)) };
-        let Some(last) = seqs.last() else { return Ok((deleting, None)) };
+        let gone = arrived.condition();
+        let delete = format!("DELETE FROM millstream_outbox WHERE target = $1 AND {gone}");
+        let delete = Some(delete).filter(|_| !arrived.is_empty());
+        let (filling, deleting) = self.conn.fill_and_delete(&self.target, &waiting, filling, delete).await?;
+        let Filling { packed, seqs, has_bad: false, snapshot, .. } = filling else { return Ok((None, deleting)) };
+        let Some(last) = seqs.last() else { return Ok((None, deleting)) };
         match snapshot {
             Some((oldest, newest)) => self.floor.raise(*last, oldest, newest),
             // SQLite gives numbers in the order of commits.
             None => self.floor.seq = *last,
         }
-        Ok((deleting, Some((Batch { target: target.clone(), number: current.number + 1, seqs }, packed))))
+        Ok((Some((Batch { target: self.target.clone(), number, seqs }, packed)), deleting))
     }
 
-    /// Writes down that `done` has arrived completely and that `next`, which was read ahead, is on its way, if `done` is still the
-    /// batch on its way. Whether it is so; else nothing is done.
-    pub(super) async fn follow(&mut self, done: &Batch, next: &Batch) -> Result<bool, Error> {
-        let on_its_way = OnItsWay { batch: next.members(), arrived: done.members() };
+    /// Writes down what is on its way with the batch `number`, if the one before it is still the last. Whether it is so; else
+    /// nothing is done.
+    pub(super) async fn note(&mut self, number: i64, on_its_way: &OnItsWay) -> Result<bool, Error> {
         // Numbers and arrays of them, so nothing has to be escaped.
         let note = format!(
-            "UPDATE millstream_outbox_batches SET batch = {}, members = '{}' \
+            "UPDATE millstream_outbox_batches SET batch = {number}, members = '{}' \
              WHERE target = $1 AND batch = {} AND members IS NOT NULL",
-            next.number,
             on_its_way.to_text(),
-            done.number
+            number - 1
         );
-        let is_noted = self.conn.execute(&done.target, note).await? > 0;
-        if is_noted {
-            self.arrived = on_its_way.arrived;
-        }
-        Ok(is_noted)
+        Ok(self.conn.execute(&self.target, note).await? > 0)
     }
 }
 

@@ -7,10 +7,11 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
-use millstream_queue::{Client, OutboxBatch, Relayed, Target};
+use millstream_queue::{Client, OutboxBatch, Target};
 use tracing::warn;
 
 use super::{
+    course::Done,
     members::{Members, OnItsWay},
     row::Waiting,
 };
@@ -62,7 +63,10 @@ impl Packer {
 /// What is to be done for a target.
 #[derive(Debug)]
 pub(super) enum Next {
+    /// Written down just now; others may follow it.
     Send(Batch, OutboxBatch),
+    /// Written down before. Alone, since others may be on their way.
+    Again(Batch, OutboxBatch),
     /// A batch with this number is on its way by another relay, unless that one died.
     Elsewhere(i64),
     Nothing,
@@ -127,7 +131,7 @@ pub(super) async fn targets(store: &Store) -> Result<Vec<String>, Error> {
 pub(super) async fn advance(
     store: &Store,
     target: &str,
-    done: Option<(Batch, Relayed)>,
+    done: Option<Done>,
     adopted: Option<i64>,
     packer: &Packer,
 ) -> Result<Next, Error> {
@@ -145,7 +149,7 @@ pub(super) async fn advance(
 }
 
 /// Strikes out a batch that has arrived, and writes no other one down.
-pub(super) async fn finish(store: &Store, target: &str, done: Option<(Batch, Relayed)>) -> Result<(), Error> {
+pub(super) async fn finish(store: &Store, target: &str, done: Option<Done>) -> Result<(), Error> {
     let target = target.to_owned();
     let finished = store
         .transaction_at(Isolation::ReadCommitted, async move |tx| settle(&tx, &target, done.as_ref()).await.map(drop));
@@ -154,66 +158,81 @@ pub(super) async fn finish(store: &Store, target: &str, done: Option<(Batch, Rel
 
 /// Locks the target and strikes out what is `done`, unless another relay did. The number of the last batch, and its members if
 /// it is on its way.
-async fn settle(tx: &Tx, target: &str, done: Option<&(Batch, Relayed)>) -> Result<(i64, Option<OnItsWay>), Error> {
+async fn settle(tx: &Tx, target: &str, done: Option<&Done>) -> Result<(i64, Option<OnItsWay>), Error> {
     let name = target.to_owned();
     let Locked { batch, members } =
         tx.write(query!(|conn: Db| sql_query(LOCK).bind::<Text, _>(name).get_result::<Locked>(conn).await)).await?;
-    let on_its_way = members.as_deref().map(OnItsWay::parse);
-    match (done, on_its_way) {
-        (Some((sent, relayed)), Some(on_its_way)) if sent.number == batch => {
-            delete(tx, target, on_its_way.arrived).await?;
-            Ok((strike_out(tx, target, sent, relayed).await?, None))
-        }
-        (_, on_its_way) => Ok((batch, on_its_way)),
+    let (Some(members), Some((sent, relayed))) = (&members, done) else {
+        return Ok((batch, members.as_deref().map(OnItsWay::parse)));
+    };
+    let on_its_way = OnItsWay::parse(members);
+    let is_last = sent.number == batch;
+    let is_before = sent.number + 1 == batch && !on_its_way.before.is_empty();
+    if relayed.is_early || !(is_last || is_before) {
+        return Ok((batch, Some(on_its_way)));
     }
-}
-
-/// Deletes the rows of a batch that has arrived; returns the number of the last batch. A server that knows a later number than
-/// the database has given out means that the database went back in time, and with it perhaps rows that were relayed: they are
-/// sent once more under a number that is new to both.
-async fn strike_out(tx: &Tx, target: &str, sent: &Batch, relayed: &Relayed) -> Result<i64, Error> {
+    delete(tx, target, on_its_way.arrived).await?;
     let last = i64::try_from(relayed.last).unwrap_or(i64::MAX);
-    let went_back = last > sent.number;
-    if went_back {
-        warn!(
-            target,
-            batch = sent.number,
-            last,
-            "the database is older than Redis: was it restored? the batch is sent again"
-        );
-    } else {
-        for (place, reason) in &relayed.refused {
-            if let Some(seq) = sent.seqs.get(*place) {
-                set_aside(tx, target, *seq, reason).await?;
-            }
-        }
-        delete(tx, target, sent.members()).await?;
+    if last > batch {
+        // The database went back in time, and with it perhaps rows that were relayed: they are sent once more under a number that
+        // is new to both.
+        warn!(target, batch, last, "the database is older than Redis: was it restored? its last rows are sent again");
+        note(tx, target, last, None).await?;
+        return Ok((last, None));
     }
-    let number = last.max(sent.number);
-    note(tx, target, number, None).await?;
-    Ok(number)
+    for (place, reason) in &relayed.refused {
+        if let Some(seq) = sent.seqs.get(*place) {
+            set_aside(tx, target, *seq, reason).await?;
+        }
+    }
+    delete(tx, target, sent.members()).await?;
+    let rest = if is_last {
+        // It was not taken before that one had arrived with all its messages.
+        delete(tx, target, on_its_way.before).await?;
+        None
+    } else {
+        Some(OnItsWay { batch: on_its_way.batch, ..OnItsWay::default() })
+    };
+    note(tx, target, batch, rest.as_ref().map(OnItsWay::to_text)).await?;
+    Ok((batch, rest))
 }
 
-/// The batch that was written down before, for one whose relay died.
+/// The oldest batch that was written down before, for one whose relay died.
 async fn again(tx: &Tx, target: &str, number: i64, written: OnItsWay, packer: &Packer) -> Result<Next, Error> {
     // Else they would be read as rows that wait.
     delete(tx, target, written.arrived).await?;
-    let condition = written.batch.condition();
-    let columns = Waiting::COLUMNS;
-    let statement = format!("SELECT {columns} FROM millstream_outbox WHERE target = $1 AND {condition} ORDER BY seq");
-    let name = target.to_owned();
-    let rows: Vec<Waiting> =
-        tx.write(query!(|conn: Db| sql_query(statement).bind::<Text, _>(name).load(conn).await)).await?;
-    let (batch, packed, bad) = packer.pack(target, number, &rows);
-    set_aside_all(tx, target, &bad).await?;
-    match packed {
-        Some(packed) => Ok(Next::Send(batch, packed)),
+    if let Some((batch, packed)) = repacked(tx, target, number - 1, &written.before, packer).await? {
+        return Ok(Next::Again(batch, packed));
+    }
+    match repacked(tx, target, number, &written.batch, packer).await? {
+        Some((batch, packed)) => Ok(Next::Again(batch, packed)),
         None => {
             // Someone deleted its rows by hand; the number stays used.
             note(tx, target, number, None).await?;
             write_down(tx, target, number, packer).await
         }
     }
+}
+
+/// A batch that was written down, from its rows that are there.
+async fn repacked(
+    tx: &Tx,
+    target: &str,
+    number: i64,
+    members: &Members,
+    packer: &Packer,
+) -> Result<Option<(Batch, OutboxBatch)>, Error> {
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let (columns, condition) = (Waiting::COLUMNS, members.condition());
+    let statement = format!("SELECT {columns} FROM millstream_outbox WHERE target = $1 AND {condition} ORDER BY seq");
+    let name = target.to_owned();
+    let rows: Vec<Waiting> =
+        tx.write(query!(|conn: Db| sql_query(statement).bind::<Text, _>(name).load(conn).await)).await?;
+    let (batch, packed, bad) = packer.pack(target, number, &rows);
+    set_aside_all(tx, target, &bad).await?;
+    Ok(packed.map(|packed| (batch, packed)))
 }
 
 async fn write_down(tx: &Tx, target: &str, last: i64, packer: &Packer) -> Result<Next, Error> {
@@ -227,7 +246,7 @@ async fn write_down(tx: &Tx, target: &str, last: i64, packer: &Packer) -> Result
         let (batch, packed, bad) = packer.pack(target, last + 1, &rows);
         set_aside_all(tx, target, &bad).await?;
         if let Some(packed) = packed {
-            let on_its_way = OnItsWay { batch: batch.members(), arrived: Members::default() };
+            let on_its_way = OnItsWay { batch: batch.members(), ..OnItsWay::default() };
             note(tx, target, batch.number, Some(on_its_way.to_text())).await?;
             return Ok(Next::Send(batch, packed));
         }

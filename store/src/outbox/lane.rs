@@ -1,13 +1,12 @@
-//! One target's batches, sent one behind the other.
+//! A target's turns.
 
 use std::time::{Duration, Instant};
 
-use millstream_queue::{Client, OutboxBatch, Relayed};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ahead::Ahead,
-    batch::{self, Batch, Next, Packer},
+    batch::{self, Next, Packer},
+    course::Course,
 };
 use crate::{Error, Store};
 
@@ -23,8 +22,8 @@ pub(super) struct Lane {
     mine: Option<i64>,
     /// A batch on its way by another relay, and since when this one has seen it.
     elsewhere: Option<(i64, Instant)>,
-    /// What was sent last, where another batch may follow it in the next turn.
-    resting: Option<Sent>,
+    /// What is on its way, where other batches may follow in the next turn.
+    resting: Option<Course>,
 }
 
 impl Lane {
@@ -39,44 +38,43 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Result<bool, Error> {
         let (start, mut held, mut any) = (Instant::now(), Duration::ZERO, false);
-        let mut sent = self.resting.take();
+        let (mut course, mut done) = (self.resting.take(), None);
         loop {
-            let began = Instant::now();
-            let followed = match sent.take() {
-                Some(sent) => sent.followed().await?,
-                None => Err(None),
+            let goes_on = match &mut course {
+                Some(course) => course.step().await?,
+                None => false,
             };
-            let sending = match followed {
-                Ok(sending) => sending,
-                Err(done) => {
-                    let has_done = done.is_some();
-                    let next = batch::advance(store, target, done, self.mine, packer).await?;
-                    if has_done {
+            if !goes_on {
+                if let Some(ended) = course.take() {
+                    held += ended.held;
+                    done = ended.end().await?;
+                }
+                let began = Instant::now();
+                let next = batch::advance(store, target, done.take(), self.mine, packer).await?;
+                held += began.elapsed();
+                match next {
+                    Next::Send(batch, packed) => course = Some(Course::begin(store, packer, batch, packed)),
+                    Next::Again(batch, packed) => done = Some((batch, packer.client.relay(packed).await?)),
+                    Next::Elsewhere(number) => {
                         self.mine = None;
+                        self.wait_for(number);
+                        return Ok(false);
                     }
-                    match next {
-                        Next::Send(batch, packed) => Sending { ahead: Ahead::new(store, packer), batch, packed },
-                        Next::Nothing => return Ok(any),
-                        Next::Elsewhere(number) => {
-                            self.wait_for(number);
-                            return Ok(false);
-                        }
+                    Next::Nothing => {
+                        self.mine = None;
+                        return Ok(any);
                     }
                 }
-            };
-            held += began.elapsed();
-            // Written down, it is sent in any case: its owner would otherwise be waited for.
-            self.mine = Some(sending.batch.number);
+            }
             any = true;
-            let (now_sent, deleting) = sending.send(&packer.client).await?;
-            held += deleting;
+            let Some(going) = &mut course else { continue };
+            self.mine = going.last();
+            held += std::mem::take(&mut going.held);
             if !store.is_postgres() {
                 leave_free(held, start.elapsed()).await;
             }
-            let is_over = start.elapsed() >= TURN || stop.is_cancelled();
-            sent = Some(now_sent);
-            if is_over {
-                self.resting = sent;
+            if start.elapsed() >= TURN || stop.is_cancelled() {
+                self.resting = course;
                 if !may_rest {
                     self.finish(store, target).await?;
                 }
@@ -85,13 +83,11 @@ impl Lane {
         }
     }
 
-    /// Strikes out what was sent last, and lets nothing follow.
+    /// Strikes out what is on its way once it has arrived, and lets nothing follow.
     pub(super) async fn finish(&mut self, store: &Store, target: &str) -> Result<(), Error> {
-        if let Some(Sent { batch, relayed, .. }) = self.resting.take() {
-            batch::finish(store, target, Some((batch, relayed))).await?;
-            self.mine = None;
-        }
-        Ok(())
+        let Some(course) = self.resting.take() else { return Ok(()) };
+        let done = course.end().await?;
+        batch::finish(store, target, done).await
     }
 
     /// Another relay's batch that stays for too long has lost its relay.
@@ -103,46 +99,6 @@ impl Lane {
                 }
             }
             _ => self.elsewhere = Some((number, Instant::now())),
-        }
-    }
-}
-
-/// A batch that is written down.
-struct Sending {
-    ahead: Ahead,
-    batch: Batch,
-    packed: OutboxBatch,
-}
-
-impl Sending {
-    /// Sends it, and meanwhile reads the next one. With it, how long rows were deleted.
-    async fn send(mut self, client: &Client) -> Result<(Sent, Duration), Error> {
-        let (relayed, read) = tokio::join!(client.relay(self.packed), self.ahead.read(&self.batch));
-        let (relayed, (deleting, next)) = (relayed?, read.unwrap_or_default());
-        Ok((Sent { ahead: self.ahead, batch: self.batch, relayed, next }, deleting))
-    }
-}
-
-/// A batch that Redis has answered.
-struct Sent {
-    ahead: Ahead,
-    batch: Batch,
-    relayed: Relayed,
-    /// What was read behind it.
-    next: Option<(Batch, OutboxBatch)>,
-}
-
-impl Sent {
-    /// The next batch written down, as long as nothing is out of the ordinary; else what is to be struck out first.
-    async fn followed(mut self) -> Result<Result<Sending, Option<(Batch, Relayed)>>, Error> {
-        match self.next {
-            Some((batch, packed))
-                if self.relayed.is_complete(self.batch.number.unsigned_abs())
-                    && self.ahead.follow(&self.batch, &batch).await? =>
-            {
-                Ok(Ok(Sending { ahead: self.ahead, batch, packed }))
-            }
-            _ => Ok(Err(Some((self.batch, self.relayed)))),
         }
     }
 }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub(super) struct OnItsWay {
     pub(super) batch: Members,
-    /// Rows that have arrived with the batch before and need not be deleted yet.
+    /// Rows of the batch before, where that is on its way too.
+    #[serde(skip_serializing_if = "Members::is_empty")]
+    pub(super) before: Members,
+    /// Rows that have arrived with earlier batches and need not be deleted yet.
     #[serde(skip_serializing_if = "Members::is_empty")]
     pub(super) arrived: Members,
 }
@@ -21,7 +24,7 @@ impl OnItsWay {
     pub(super) fn parse(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| {
             let seqs: Vec<i64> = serde_json::from_str(text).unwrap_or_default();
-            Self { batch: Members::new(seqs), arrived: Members::default() }
+            Self { batch: Members::new(seqs), ..Self::default() }
         })
     }
 }
@@ -75,10 +78,10 @@ mod tests {
 
     #[test]
     fn what_is_on_its_way_is_read_back() {
-        let mut on_its_way = OnItsWay { batch: Members::new([4, 5, 6, 9]), arrived: Members::default() };
+        let mut on_its_way = OnItsWay { batch: Members::new([4, 5, 6, 9]), ..OnItsWay::default() };
         assert_eq!(on_its_way.to_text(), r#"{"batch":[[4,6],[9,9]]}"#);
         assert_eq!(OnItsWay::parse("[4,5,6,9]"), on_its_way);
-        on_its_way.arrived = Members::new([2, 3]);
+        (on_its_way.before, on_its_way.arrived) = (Members::new([3]), Members::new([1, 2]));
         assert_eq!(OnItsWay::parse(&on_its_way.to_text()), on_its_way);
         assert_eq!(OnItsWay::parse("{"), OnItsWay::default());
     }

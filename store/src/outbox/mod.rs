@@ -13,6 +13,7 @@
 
 mod ahead;
 mod batch;
+mod course;
 mod lane;
 mod members;
 mod relay;

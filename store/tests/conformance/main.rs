@@ -15,6 +15,7 @@ mod outages;
 mod outbox;
 mod outbox_backlog;
 mod outbox_batches;
+mod outbox_flights;
 mod packs;
 mod pages;
 mod partitions;

@@ -118,7 +118,7 @@ on_both! {
     }
 }
 
-async fn outbox_id(store: &Store) -> String {
+pub(crate) async fn outbox_id(store: &Store) -> String {
     #[derive(QueryableByName)]
     struct Facts {
         #[diesel(sql_type = diesel::sql_types::Text)]

@@ -1,9 +1,13 @@
 //! Rule 28: rows of committed transactions on their way from SQL to one target in Redis. A batch is written down with its number
-//! before it is sent; the target ignores numbers that are not above its last; then the rows are deleted. While a batch is sent
-//! the next one is read, and follows it at once: then the rows of the first are written down as arrived and deleted later.
+//! before it is sent; the target ignores numbers that are not above its last; then the rows are deleted. While a batch is sent the
+//! next one is read, written down and sent behind it: the target takes that only when the first has arrived with all its messages.
+//! Rows that have arrived are written down as such and deleted later.
+
+mod relay;
 
 use std::fmt;
 
+use self::relay::Relay;
 use crate::search::{Model, Steps};
 
 const ROWS: usize = 3;
@@ -33,8 +37,16 @@ pub enum OutboxMutant {
     FollowUnchecked,
     /// What has arrived is not written down when a batch follows.
     ArrivedForgotten,
-    /// A relay that takes over reads ahead before it deletes what has arrived.
-    ArrivedReadAgain,
+    /// Between the answer to a batch and the next one's being written down, the rows of the first are read as waiting.
+    AnsweredReadAgain,
+    /// The target takes a batch that is sent behind another one, whether or not that has arrived.
+    EarlyTaken,
+    /// The target takes a batch behind one of which it refused a message, and forgets which.
+    RefusedForgotten,
+    /// A batch that is still on its way is not written down any more when another one is sent behind it.
+    BeforeForgotten,
+    /// A relay that takes over begins with the last batch.
+    LastFirst,
 }
 
 /// The mutants of rule 28.
@@ -45,7 +57,11 @@ pub const OUTBOX_MUTANTS: &[OutboxMutant] = &[
     OutboxMutant::HighWaterMark,
     OutboxMutant::FollowUnchecked,
     OutboxMutant::ArrivedForgotten,
-    OutboxMutant::ArrivedReadAgain,
+    OutboxMutant::AnsweredReadAgain,
+    OutboxMutant::EarlyTaken,
+    OutboxMutant::RefusedForgotten,
+    OutboxMutant::BeforeForgotten,
+    OutboxMutant::LastFirst,
 ];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,13 +70,30 @@ enum Row {
     Uncommitted,
     Waiting,
     Deleted,
+    /// The target refused it.
+    SetAside,
 }
 
 /// A number and the rows that go by it, a bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Batch {
     number: u8,
     rows: u8,
+    /// Whether it is sent behind the one before, which may not have arrived.
+    is_behind: bool,
+}
+
+/// What the target says of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Answer {
+    /// All have arrived.
+    Complete,
+    /// These it refused, the others have arrived.
+    Refused(u8),
+    /// A later one has arrived.
+    Passed,
+    /// The one before has not arrived completely; nothing was done.
+    Early,
 }
 
 /// A state of the outbox.
@@ -70,23 +103,23 @@ pub struct OutboxState {
     /// The last number given out in SQL, and the rows of that batch while it is on its way.
     number: u8,
     members: Option<u8>,
-    /// Rows of the batch before, which has arrived.
+    /// Rows of the batch before, where that is on its way too.
+    before: u8,
+    /// Rows of an earlier batch, which has arrived.
     arrived: u8,
     /// The highest row that was ever put into a batch.
     seen: u8,
-    /// The last number that the target took, and how often each row had its effect.
+    /// The last number that the target took, which rows of it it refused, and how often each row had its effect.
     last: u8,
+    refused: u8,
     effects: [u8; ROWS],
-    /// What each relay holds, and whether it knows that it has arrived.
-    holds: [Option<(Batch, bool)>; RELAYS],
-    /// What it knows to have arrived and has not deleted yet, and what it read behind the batch that it holds.
-    known: [u8; RELAYS],
-    ahead: [u8; RELAYS],
+    relays: [Relay; RELAYS],
     /// A command whose connection died before the server ran it.
     late: Option<Batch>,
     crashes: u8,
     losses: u8,
     lates: u8,
+    refusals: u8,
 }
 
 /// A step of the outbox.
@@ -96,23 +129,27 @@ pub enum OutboxAction {
     Commit(usize),
     /// A relay makes a batch of what waits.
     WriteDown(usize),
-    /// A relay takes over the batch on its way.
+    /// A relay takes over the oldest batch on its way.
     TakeOver(usize),
-    /// It sends the batch, which runs.
-    Send(usize),
-    /// It sends the batch, which runs, and gets no answer.
-    LoseReply(usize),
-    /// It sends the batch on a connection that dies; the command may run at any time.
-    Delay(usize),
+    /// The target runs a batch on its way, the first or the one behind it.
+    Send(usize, usize),
+    /// It refuses one of its messages.
+    Refuse(usize, usize),
+    /// It runs it, and the relay gets no answer.
+    LoseReply(usize, usize),
+    /// The connection dies; the command may run at any time.
+    Delay(usize, usize),
     /// The server runs the delayed command.
     RunLate,
-    /// It deletes the rows of the batch.
+    /// The relay learns what became of the first batch.
+    Land(usize),
+    /// It deletes the rows of the last batch that was answered.
     StrikeOut(usize),
     /// It deletes what it knows to have arrived.
     DeleteArrived(usize),
-    /// It reads what waits behind the batch that it holds.
+    /// It reads what waits behind the batches on their way.
     ReadAhead(usize),
-    /// It makes a batch of what it read ahead.
+    /// It makes a batch of what it read ahead and sends it behind the others.
     Follow(usize),
     /// It dies.
     Crash(usize),
@@ -123,135 +160,26 @@ impl OutboxRelay {
         self.without == Some(mutant)
     }
 
-    /// The oldest rows that wait, but for some.
-    fn waiting(&self, state: &OutboxState, but: u8) -> u8 {
-        let least = if self.lacks(OutboxMutant::HighWaterMark) { state.seen } else { 0 };
-        let mut rows = 0_u8;
-        for row in usize::from(least)..ROWS {
-            if state.rows[row] == Row::Waiting && but & 1 << row == 0 && rows.count_ones() < self.most {
-                rows |= 1 << row;
-            }
+    /// The target runs a batch, of which it refuses some rows.
+    fn run(&self, next: &mut OutboxState, batch: Batch, refused: u8) -> Answer {
+        if batch.number <= next.last && !self.lacks(OutboxMutant::NumberUnchecked) {
+            return match next.refused {
+                _ if batch.number < next.last => Answer::Passed,
+                0 => Answer::Complete,
+                refused => Answer::Refused(refused),
+            };
         }
-        rows
-    }
-
-    fn run(&self, next: &mut OutboxState, batch: Batch) {
-        if batch.number > next.last || self.lacks(OutboxMutant::NumberUnchecked) {
-            next.last = next.last.max(batch.number);
-            for row in (0..ROWS).filter(|row| batch.rows & 1 << row != 0) {
-                next.effects[row] += 1;
-            }
+        let is_early = next.last + 1 != batch.number && !self.lacks(OutboxMutant::EarlyTaken)
+            || next.refused != 0 && !self.lacks(OutboxMutant::RefusedForgotten);
+        if batch.is_behind && is_early {
+            return Answer::Early;
         }
-    }
-
-    fn write_down(&self, next: &mut OutboxState, relay: usize, rows: u8) {
-        let number = next.number + 1;
-        next.seen = next.seen.max(8 - rows.leading_zeros() as u8);
-        next.holds[relay] = Some((Batch { number, rows }, false));
-        if !self.lacks(OutboxMutant::SentBeforeWrittenDown) {
-            next.number = number;
-            next.members = Some(rows);
+        next.last = next.last.max(batch.number);
+        next.refused = refused;
+        for row in (0..ROWS).filter(|row| batch.rows & !refused & 1 << row != 0) {
+            next.effects[row] += 1;
         }
-    }
-
-    /// The next batch, if the one that has arrived is still the one on its way.
-    fn follow(&self, next: &mut OutboxState, relay: usize, batch: Batch) {
-        let rows = next.ahead[relay];
-        next.ahead[relay] = 0;
-        let is_on_its_way = next.number == batch.number && next.members.is_some();
-        if !is_on_its_way && !self.lacks(OutboxMutant::FollowUnchecked) {
-            return Self::let_go(next, relay);
-        }
-        next.number += 1;
-        next.members = Some(rows);
-        next.arrived = if self.lacks(OutboxMutant::ArrivedForgotten) { 0 } else { batch.rows };
-        next.known[relay] = batch.rows;
-        next.holds[relay] = Some((Batch { number: next.number, rows }, false));
-    }
-
-    /// It knows nothing of the target any more.
-    fn let_go(next: &mut OutboxState, relay: usize) {
-        next.holds[relay] = None;
-        next.known[relay] = 0;
-        next.ahead[relay] = 0;
-    }
-
-    fn delete(next: &mut OutboxState, rows: u8) {
-        for row in (0..ROWS).filter(|row| rows & 1 << row != 0) {
-            next.rows[row] = Row::Deleted;
-        }
-    }
-
-    fn strike_out(&self, next: &mut OutboxState, relay: usize, batch: Batch) {
-        Self::let_go(next, relay);
-        let is_on_its_way = next.number == batch.number && next.members.is_some();
-        if is_on_its_way || self.lacks(OutboxMutant::SentBeforeWrittenDown) {
-            next.number = next.number.max(batch.number);
-            next.members = None;
-            Self::delete(next, batch.rows | next.arrived);
-            next.arrived = 0;
-        }
-    }
-
-    fn relaying(&self, state: &OutboxState, relay: usize, out: &mut Steps<OutboxState, OutboxAction>) {
-        let Some((batch, has_arrived)) = state.holds[relay] else {
-            let rows = self.waiting(state, 0);
-            match state.members {
-                None if rows != 0 => {
-                    out.step(state, OutboxAction::WriteDown(relay), |next| self.write_down(next, relay, rows));
-                }
-                // Whoever holds it may be dead or slow: nobody can tell.
-                Some(members) => out.step(state, OutboxAction::TakeOver(relay), |next| {
-                    let rows = if self.lacks(OutboxMutant::RowsBatchedAgain) { rows } else { members };
-                    next.members = Some(rows);
-                    next.holds[relay] = Some((Batch { number: next.number, rows }, false));
-                    if !self.lacks(OutboxMutant::ArrivedReadAgain) {
-                        Self::delete(next, next.arrived);
-                    }
-                }),
-                None => {}
-            }
-            return;
-        };
-        if state.known[relay] != 0 {
-            out.step(state, OutboxAction::DeleteArrived(relay), |next| {
-                Self::delete(next, next.known[relay]);
-                next.known[relay] = 0;
-            });
-        }
-        let behind = self.waiting(state, batch.rows | state.known[relay]);
-        if state.ahead[relay] == 0 && behind != 0 {
-            out.step(state, OutboxAction::ReadAhead(relay), |next| next.ahead[relay] = behind);
-        }
-        if has_arrived && state.known[relay] == 0 && state.ahead[relay] != 0 {
-            out.step(state, OutboxAction::Follow(relay), |next| self.follow(next, relay, batch));
-        }
-        if has_arrived {
-            out.step(state, OutboxAction::StrikeOut(relay), |next| self.strike_out(next, relay, batch));
-        } else {
-            out.step(state, OutboxAction::Send(relay), |next| {
-                self.run(next, batch);
-                next.holds[relay] = Some((batch, true));
-            });
-            if state.losses > 0 {
-                out.fault(state, OutboxAction::LoseReply(relay), |next| {
-                    next.losses -= 1;
-                    self.run(next, batch);
-                });
-            }
-            if state.lates > 0 && state.late.is_none() {
-                out.fault(state, OutboxAction::Delay(relay), |next| {
-                    next.lates -= 1;
-                    next.late = Some(batch);
-                });
-            }
-        }
-        if state.crashes > 0 {
-            out.fault(state, OutboxAction::Crash(relay), |next| {
-                next.crashes -= 1;
-                Self::let_go(next, relay);
-            });
-        }
+        if refused == 0 { Answer::Complete } else { Answer::Refused(refused) }
     }
 }
 
@@ -260,7 +188,7 @@ impl Model for OutboxRelay {
     type Action = OutboxAction;
 
     fn initial(&self) -> OutboxState {
-        OutboxState { crashes: 2, losses: 1, lates: 1, ..OutboxState::default() }
+        OutboxState { crashes: 2, losses: 1, lates: 1, refusals: 1, ..OutboxState::default() }
     }
 
     fn steps(&self, state: &OutboxState, out: &mut Steps<OutboxState, OutboxAction>) {
@@ -273,9 +201,15 @@ impl Model for OutboxRelay {
         if let Some(batch) = state.late {
             out.step(state, OutboxAction::RunLate, |next| {
                 next.late = None;
-                self.run(next, batch);
+                self.run(next, batch, 0);
             });
         }
+    }
+
+    /// Relays are alike.
+    fn representative(&self, mut state: OutboxState) -> OutboxState {
+        state.relays.sort_unstable();
+        state
     }
 
     fn broken(&self, state: &OutboxState) -> Option<&'static str> {
@@ -292,7 +226,7 @@ impl Model for OutboxRelay {
     }
 
     fn is_settled(&self, state: &OutboxState) -> bool {
-        state.rows.iter().all(|row| *row == Row::Deleted) && state.late.is_none()
+        state.rows.iter().all(|row| matches!(row, Row::Deleted | Row::SetAside)) && state.late.is_none()
     }
 }
 
@@ -302,10 +236,12 @@ impl fmt::Display for OutboxAction {
             Self::Commit(row) => write!(f, "the transaction of row {row} commits"),
             Self::WriteDown(relay) => write!(f, "relay {relay} makes a batch"),
             Self::TakeOver(relay) => write!(f, "relay {relay} takes over the batch"),
-            Self::Send(relay) => write!(f, "relay {relay} sends its batch"),
-            Self::LoseReply(relay) => write!(f, "relay {relay} sends its batch and the reply is lost"),
-            Self::Delay(relay) => write!(f, "relay {relay} sends its batch on a connection that dies"),
+            Self::Send(relay, place) => write!(f, "the target runs batch {place} of relay {relay}"),
+            Self::Refuse(relay, place) => write!(f, "the target refuses a message of batch {place} of relay {relay}"),
+            Self::LoseReply(relay, place) => write!(f, "the reply to batch {place} of relay {relay} is lost"),
+            Self::Delay(relay, place) => write!(f, "the connection with batch {place} of relay {relay} dies"),
             Self::RunLate => write!(f, "the server runs a command of a dead connection"),
+            Self::Land(relay) => write!(f, "relay {relay} gets the first answer"),
             Self::StrikeOut(relay) => write!(f, "relay {relay} deletes the rows"),
             Self::DeleteArrived(relay) => write!(f, "relay {relay} deletes what has arrived"),
             Self::ReadAhead(relay) => write!(f, "relay {relay} reads ahead"),

@@ -10,7 +10,7 @@ use millstream_model::{
     token::{FencingTokens, TOKEN_MUTANTS},
 };
 
-const MOST: usize = 1_000_000;
+const MOST: usize = 5_000_000;
 
 #[track_caller]
 fn holds(model: &impl Model) {
