@@ -41,13 +41,15 @@ async fn a_server_that_freezes_under_load_stores_no_job_twice_and_loses_none() {
     let hasty = Client::builder(&redis.url()).namespace(client.namespace());
     let hasty = hasty.response_timeout(Duration::from_millis(300)).await.unwrap();
     let workers = [worker(&redis, &client, &[]).await, worker(&redis, &client, &[]).await];
+    let frozen = Duration::from_secs(2) * scale();
+    let patient = Client::builder(&redis.url()).namespace(client.namespace());
+    let patient = patient.response_timeout(2 * frozen).await.unwrap();
     let (hasty, patient) = (Load::start(&hasty, 4), {
-        let client = client.clone();
         // Without keys: what is acknowledged is stored once, though the server stood still meanwhile.
         tokio::spawn(async move {
             let mut ids = Vec::new();
             for i in 0..800 {
-                ids.push(client.push(probe(&format!("patient {i}"), Act::Quiet)).await.unwrap());
+                ids.push(patient.push(probe(&format!("patient {i}"), Act::Quiet)).await.unwrap());
                 sleep(Duration::from_millis(2)).await;
             }
             ids
@@ -55,7 +57,7 @@ async fn a_server_that_freezes_under_load_stores_no_job_twice_and_loses_none() {
     });
     sleep(Duration::from_millis(500)).await;
     redis.stop();
-    sleep(Duration::from_secs(2) * scale()).await; // the fault itself
+    sleep(frozen).await; // the fault itself
     redis.cont();
     sleep(Duration::from_millis(500)).await;
     let pushed = hasty.stop().await;
