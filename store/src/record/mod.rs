@@ -1,9 +1,10 @@
 //! The recorder: drains the outcomes that workers leave in Redis into the history.
 //!
-//! Two tasks with a bounded line between them. The [reader] takes packs from the `done` streams, the
-//! [writer] puts them into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
+//! Three tasks with bounded lines between them. The [reader] takes packs from the `done` streams, the [decoder] makes rows of
+//! them, the [writer] puts these into SQL and only then acknowledges them. However slow SQL is, workers never wait for it.
 
 mod consumer;
+mod decoder;
 mod health;
 mod house;
 mod postgres;
@@ -35,8 +36,8 @@ pub use self::{
 };
 use crate::{Error, Retention, Store};
 
-/// Batches between a read and its acknowledgement. Two, so that one is read while another is written.
-const IN_HAND: usize = 2;
+/// Batches between a read and its acknowledgement. Three, so that one is read and one decoded while another is written.
+const IN_HAND: usize = 3;
 /// How long the last writes may take after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -111,18 +112,21 @@ impl Recorder {
         self.progress.enter(RecorderPhase::Running);
         let consumer = Consumer::new(self.client.clone(), format!("recorder-{}", Uuid::new_v4().simple()));
         let (batches, line) = mpsc::channel(IN_HAND);
+        let (decoded, rows) = mpsc::channel(1);
         let stop = CancellationToken::new();
         // Whoever drops this future stops the tasks too.
         let _stop_on_drop = stop.clone().drop_guard();
         let (progress, declared) = (self.progress.clone(), Declared::default());
-        let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone(), declared.clone());
-        let mut writing = tokio::spawn(writer.run(line));
+        let writer = Writer::new(consumer.clone(), self.store.clone(), progress.clone());
+        let mut writing = tokio::spawn(writer.run(rows));
+        let mut decoding = tokio::spawn(decoder::decode(self.client.clone(), declared.clone(), line, decoded));
         let mut keeping = tokio::spawn(house::keep(self.clone(), stop.clone()));
         let mut reading = tokio::spawn(Reader::new(self, consumer.clone(), batches, stop.clone(), declared).run());
         info!(consumer = consumer.name(), "recording");
         tokio::select! {
             () = shutdown => {}
             ended = &mut reading => return resume(ended),
+            ended = &mut decoding => return resume(ended),
             ended = &mut writing => return resume(ended),
             ended = &mut keeping => return resume(ended),
         }
@@ -130,12 +134,13 @@ impl Recorder {
         progress.enter(RecorderPhase::Stopping);
         consumer.unblock().await;
         resume(keeping.await)?;
-        // The reader goes first: the line to the writer ends with it.
+        // The reader goes first: the lines to the others end with it.
         resume(reading.await)?;
-        match tokio::time::timeout(GRACE, &mut writing).await {
-            Ok(ended) => resume(ended)?,
+        match tokio::time::timeout(GRACE, async { tokio::join!(&mut decoding, &mut writing) }).await {
+            Ok((decoded, written)) => resume(decoded).and(resume(written))?,
             Err(_) => {
                 warn!("SQL is away: what is unwritten stays in Redis for the next recorder");
+                decoding.abort();
                 writing.abort();
             }
         }

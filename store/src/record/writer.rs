@@ -2,16 +2,15 @@
 
 use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
 
-use millstream_queue::Outcome;
 use tokio::sync::mpsc;
 
 use super::{
     consumer::Consumer,
+    decoder::Decoded,
     progress::Progress,
-    reader::{Batch, Pack},
+    reader::Pack,
     rejected::{self, Rejected},
-    rows::{self, Row},
-    searchable::Declared,
+    rows::Row,
     trouble::Trouble,
     write::write,
 };
@@ -21,26 +20,19 @@ pub(super) struct Writer {
     consumer: Consumer,
     store: Store,
     progress: Arc<Progress>,
-    declared: Declared,
 }
 
 impl Writer {
-    pub(super) fn new(consumer: Consumer, store: Store, progress: Arc<Progress>, declared: Declared) -> Self {
-        Self { consumer, store, progress, declared }
+    pub(super) fn new(consumer: Consumer, store: Store, progress: Arc<Progress>) -> Self {
+        Self { consumer, store, progress }
     }
 
-    /// Writes until the reader ends the line. May be aborted anywhere: what is not acknowledged is delivered again, and
+    /// Writes until the decoder ends the line. May be aborted anywhere: what is not acknowledged is delivered again, and
     /// what is delivered again changes nothing.
-    pub(super) async fn run(self, mut line: mpsc::Receiver<Batch>) {
+    pub(super) async fn run(self, mut line: mpsc::Receiver<Decoded>) {
         let mut sql = Trouble::new("writing the history");
         let mut redis = Trouble::new("acknowledging outcomes");
-        while let Some(batch) = line.recv().await {
-            let (mut rows, unreadable) = decode(&batch.packs);
-            // Sets the same fields however often it is tried.
-            while let Err(error) = self.declared.fill(self.consumer.client(), &mut rows).await {
-                tokio::time::sleep(redis.failed(&error)).await;
-            }
-            redis.worked();
+        while let Some(Decoded { batch, rows, unreadable }) = line.recv().await {
             self.record(&batch.packs, rows, unreadable, &mut sql).await;
             self.acknowledge(&batch.packs, &mut redis).await;
         }
@@ -85,21 +77,4 @@ where
             Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
         }
     }
-}
-
-/// The rows of all packs, their heads chosen, and the packs that can't be read.
-fn decode(packs: &[Pack]) -> (Vec<Row>, Vec<Rejected>) {
-    let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
-    for pack in packs {
-        // An entry that is gone was recorded by someone else.
-        let Some(bytes) = &pack.bytes else { continue };
-        match Outcome::decode_pack(bytes) {
-            Ok(outcomes) => {
-                rows.extend(outcomes.into_iter().map(|outcome| Row::new(&pack.queue, &pack.entry, outcome)));
-            }
-            Err(error) => unreadable.push(Rejected::pack(pack, error.to_string())),
-        }
-    }
-    rows::choose_heads(&mut rows);
-    (rows, unreadable)
 }
