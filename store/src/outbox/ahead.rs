@@ -5,6 +5,7 @@
 //! earlier ones of that key, and only the relay that strikes out a target's batch deletes rows of it.
 
 mod conn;
+mod file;
 
 use std::time::Duration;
 
