@@ -23,7 +23,7 @@ mod store;
 mod subject;
 mod targets;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use report::{Figure, Report};
@@ -76,6 +76,7 @@ async fn main() -> Result<()> {
     let mut report = Report::new(&setting).await?;
     for (name, _) in FIGURES {
         if wanted(name) && !report.has(name) {
+            settle().await?;
             let figures = measure(name, &setting).await?;
             figures.into_iter().filter(|figure| wanted(figure.name)).for_each(|figure| report.add(figure));
         }
@@ -85,6 +86,12 @@ async fn main() -> Result<()> {
     } else {
         report.print_table()
     }
+    Ok(())
+}
+
+/// Until what other figures have written is on the disk: meanwhile the kernel needs a processor.
+async fn settle() -> Result<()> {
+    tokio::process::Command::new("sync").status().await.context("sync can't be run")?;
     Ok(())
 }
 

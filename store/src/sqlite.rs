@@ -5,7 +5,10 @@ use std::{
     fs::File,
     future::Future,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,7 @@ use diesel_async::{
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 use futures::FutureExt;
+use tracing::debug;
 
 use crate::{
     Error, Lease, PoolHealth, PoolMetrics, StoreConfig,
@@ -36,9 +40,12 @@ pub(crate) type Manager = AsyncDieselConnectionManager<SqliteAsync>;
 /// never the file.
 pub(crate) const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;";
 /// For connections that write. A batch of the recorder changes more pages than SQLite keeps by itself, 2 MB of them: the others
-/// would go through the file again and again before the transaction ends. Half as many may gather in the WAL before they go to
-/// the file: those that change often go there once.
+/// would go through the file again and again before the transaction ends. Half as many may gather in the WAL before a commit takes
+/// them to the file: those that change often go there once.
 pub(crate) const CACHE: &str = "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;";
+
+/// After so many rows were written in bulk what they changed goes from the WAL to the file.
+const CHECKPOINT: u64 = 16_384;
 
 /// A SQLite file. SQLite has one writer at a time, so the pool for writing has one connection and callers queue there
 /// instead of in the file's lock.
@@ -48,6 +55,15 @@ pub(crate) struct Sqlite {
     readers: Connections<Manager>,
     raw: Connections<Rusqlite>,
     path: Arc<Path>,
+    bulk: Arc<Bulk>,
+}
+
+/// What was written in bulk.
+#[derive(Default)]
+struct Bulk {
+    /// Rows since the last checkpoint began.
+    rows: AtomicU64,
+    has_checkpoint: AtomicBool,
 }
 
 impl Sqlite {
@@ -64,7 +80,7 @@ impl Sqlite {
         writer.probe().await?;
         let readers = Connections::new(manager(path, patience, open_reader), "readers", config.pool_size, config, name);
         let raw = Connections::new(Rusqlite::new(path, patience), "raw", config.raw_pool_size, config, name);
-        Ok(Self { writer, readers, raw, path: path.into() })
+        Ok(Self { writer, readers, raw, path: path.into(), bulk: Arc::default() })
     }
 
     pub(crate) fn readers(&self) -> &Connections<Manager> {
@@ -92,6 +108,30 @@ impl Sqlite {
     #[track_caller]
     pub(crate) fn raw(&self) -> impl Future<Output = Result<Leased<Rusqlite>, Error>> + Send + use<'_> {
         self.raw.get()
+    }
+
+    /// Counts rows that were written in bulk. Now and then a checkpoint runs beside everything else, since it waits for the disk; the
+    /// one in whose commit the WAL is full then has little left to do.
+    pub(crate) fn checkpoint_after(&self, rows: u64) {
+        let written = self.bulk.rows.fetch_add(rows, Ordering::Relaxed) + rows;
+        if written < CHECKPOINT || self.bulk.has_checkpoint.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.bulk.rows.store(0, Ordering::Relaxed);
+        let database = self.clone();
+        tokio::spawn(async move {
+            // Whatever keeps this one from its work, the next one does it.
+            if let Err(error) = database.checkpoint().await {
+                debug!(%error, "no checkpoint of the WAL");
+            }
+            database.bulk.has_checkpoint.store(false, Ordering::Release);
+        });
+    }
+
+    async fn checkpoint(&self) -> Result<(), Error> {
+        // One that can't write can do this all the same.
+        let mut conn = self.read().await?;
+        Ok(conn.spawn_blocking(|conn| conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")).await?)
     }
 
     pub(crate) fn metrics(&self) -> Vec<PoolMetrics> {

@@ -15,6 +15,11 @@ use crate::{
 static JOBS: LazyLock<Script> = LazyLock::new(|| scripts::with_outbox_jobs(include_str!("../lua/outbox_jobs.lua")));
 static EVENTS: LazyLock<Script> = LazyLock::new(|| scripts::with_outbox(include_str!("../lua/outbox_events.lua")));
 
+/// A batch's arguments beside those of its messages, some more than there are without many groups.
+const ARGUMENTS: usize = 32;
+/// Bytes of a message beside its payload: kind, id and time.
+const BESIDE_PAYLOAD: usize = 80;
+
 /// A numbered batch of an outbox, packed for its target; [`Client::outbox_batch`] begins one and [`Client::relay`] sends it.
 #[derive(Debug)]
 pub struct OutboxBatch {
@@ -74,6 +79,18 @@ impl Client {
 }
 
 impl OutboxBatch {
+    /// Room for so many messages with so many bytes of payload, of a batch that is empty.
+    pub fn with_room(mut self, messages: usize, bytes: usize) -> Self {
+        let mut call = Cmd::with_capacity(ARGUMENTS + 4 * messages, bytes + BESIDE_PAYLOAD * (messages + 1));
+        for argument in self.call.args_iter() {
+            if let redis::Arg::Simple(argument) = argument {
+                call.arg(argument);
+            }
+        }
+        self.call = call;
+        self
+    }
+
     /// Adds a message of the batch's target, checked like a push or a publish. What was taken in a transaction is not refused
     /// for its size here, unless it is larger than the default [`PAYLOAD_LIMIT`] too.
     ///

@@ -50,6 +50,41 @@ impl Members {
         self.0.is_empty()
     }
 
+    pub(super) fn count_ranges(&self) -> usize {
+        self.0.len()
+    }
+
+    /// None where there are none.
+    pub(super) fn last(&self) -> Option<i64> {
+        self.0.last().map(|(_, last)| *last)
+    }
+
+    /// Takes others in, which are not among them.
+    pub(super) fn join(&mut self, others: Members) {
+        self.0.extend(others.0);
+        self.0.sort_unstable();
+        self.0.dedup_by(|(first, last), (_, before)| {
+            let is_next = *before + 1 == *first;
+            if is_next {
+                *before = *last;
+            }
+            is_next
+        });
+    }
+
+    /// Takes those out that are not above `seq` or follow it without a gap. The last of them, or `seq`.
+    pub(super) fn take_behind(&mut self, seq: i64) -> i64 {
+        let mut end = seq;
+        self.0.retain(|(first, last)| {
+            let is_behind = *first <= end + 1;
+            if is_behind {
+                end = end.max(*last);
+            }
+            !is_behind
+        });
+        end
+    }
+
     /// The SQL condition that a row is among them; numbers only, so nothing has to be escaped. In this form both databases walk
     /// the index once from the first to the last and look into a list that they hash, instead of looking for each number.
     pub(super) fn condition(&self) -> String {
@@ -74,6 +109,17 @@ mod tests {
         assert_eq!(members.condition(), "seq BETWEEN 4 AND 12 AND (seq IN (VALUES (4),(5),(6),(9),(11),(12))) IS TRUE");
         assert_eq!(Members::new(1..=2048).condition(), "seq BETWEEN 1 AND 2048");
         assert_eq!(Members::new([]).condition(), "1 = 0");
+    }
+
+    #[test]
+    fn numbers_are_taken_up_to_the_first_gap() {
+        let mut members = Members::new([7, 8, 12]);
+        members.join(Members::new([4, 5, 9, 20]));
+        assert_eq!(members, Members::new([4, 5, 7, 8, 9, 12, 20]));
+        assert_eq!(members.take_behind(2), 2);
+        assert_eq!(members.take_behind(3), 5);
+        assert_eq!(members.take_behind(8), 9);
+        assert_eq!((members.last(), members), (Some(20), Members::new([12, 20])));
     }
 
     #[test]

@@ -42,7 +42,7 @@ const LATE: &str = include_str!("sqlite/late.sql");
 /// Writes all rows of the range or none.
 pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize>) -> Result<(), Error> {
     to_its_end(async move {
-        let mut conn = database.write().await?;
+        let (mut conn, outcomes) = (database.write().await?, range.len() as u64);
         let written = conn.spawn_blocking(move |conn| {
             let rows = &rows[range];
             match conn.immediate_transaction(|conn| insert(conn, rows, ROWS)) {
@@ -50,7 +50,10 @@ pub(super) async fn write(database: Sqlite, rows: Arc<[Row]>, range: Range<usize
                 done => done,
             }
         });
-        Ok(written.await?)
+        written.await?;
+        // Each has its job, its run, and tags and fields.
+        database.checkpoint_after(4 * outcomes);
+        Ok(())
     })
     .await
 }

@@ -61,7 +61,7 @@ impl Conn {
             Self::Sqlite(file) => {
                 let filling = file.fill(target, waiting, filling).await?;
                 let deleting = match delete {
-                    Some(delete) => file.delete(delete, target).await?,
+                    Some(delete) => file.write(delete, target).await?.1,
                     None => Duration::ZERO,
                 };
                 Ok((filling, deleting))

@@ -3,35 +3,25 @@
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
-use diesel::{SqliteConnection, connection::SimpleConnection};
 use rusqlite::TransactionBehavior;
-use tokio::task::JoinHandle;
-use tracing::debug;
 
 use super::{Filling, ROWS, RowRef, Waiting};
 use crate::{
     Error,
-    conn::to_its_end,
     pool::Leased,
     raw::{Rusqlite, lent_to},
     sqlite::Sqlite,
 };
 
-/// After so many deletions what they changed goes from the WAL to the file.
-const CHECKPOINT: u32 = 8;
-
 pub(super) struct OnFile {
     database: Sqlite,
     /// Taken from its pool when it is needed first.
     raw: Option<Leased<Rusqlite>>,
-    deletions: u32,
-    /// Beside everything else, since it waits for the disk. The one in whose commit the WAL is full is short then.
-    checkpoint: Option<JoinHandle<()>>,
 }
 
 impl OnFile {
     pub(super) fn new(database: Sqlite) -> Self {
-        Self { database, raw: None, deletions: 0, checkpoint: None }
+        Self { database, raw: None }
     }
 
     pub(super) async fn fill(&mut self, target: &str, waiting: &str, mut filling: Filling) -> Result<Filling, Error> {
@@ -72,18 +62,9 @@ impl OnFile {
             drop(turn);
             Ok((changed as u64, began.elapsed()))
         });
-        written.await
-    }
-
-    /// As [`write`](Self::write), for how long the file was locked.
-    pub(super) async fn delete(&mut self, statement: String, target: &str) -> Result<Duration, Error> {
-        let (_, locked) = self.write(statement, target).await?;
-        self.deletions += 1;
-        if self.deletions >= CHECKPOINT && self.checkpoint.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.deletions = 0;
-            self.checkpoint = Some(tokio::spawn(checkpoint(self.database.clone())));
-        }
-        Ok(locked)
+        let (changed, locked) = written.await?;
+        self.database.checkpoint_after(changed);
+        Ok((changed, locked))
     }
 
     /// Runs `work` on the connection, which is then there for the next.
@@ -98,18 +79,5 @@ impl OnFile {
         let (conn, done) = lent_to(conn, work).await;
         self.raw = Some(conn);
         Ok(done?)
-    }
-}
-
-/// Whatever keeps it from its work, the next one does it.
-async fn checkpoint(database: Sqlite) {
-    let done = to_its_end(async move {
-        // One that can't write can do this all the same.
-        let mut conn = database.read().await?;
-        let checkpoint = |conn: &mut SqliteConnection| conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)");
-        Ok::<_, Error>(conn.spawn_blocking(checkpoint).await?)
-    });
-    if let Err(error) = done.await {
-        debug!(%error, "no checkpoint of the WAL");
     }
 }
