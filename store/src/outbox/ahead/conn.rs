@@ -1,15 +1,13 @@
-//! The connection on which a relay reads ahead and notes. On Postgres it deletes on another one meanwhile; on SQLite on the same,
-//! which still has the pages in its cache.
+//! The connection on which a relay reads ahead, deletes and notes. One for all: SQLite still has the pages in its cache, and a second
+//! process of Postgres would take the processor from Redis.
 
 use std::time::Duration;
 
-use diesel::{sql_query, sql_types::Text};
-use diesel_async::RunQueryDsl;
 use futures::{TryStreamExt, pin_mut};
 use tokio_postgres::types::Type;
 
 use super::{Filling, ROWS, RowRef, Waiting, file::OnFile};
-use crate::{Data, Error, RawPostgres, Store, query, store::Backend};
+use crate::{Error, RawPostgres, Store, store::Backend};
 
 pub(super) enum Conn {
     Postgres(Store, Option<RawPostgres>),
@@ -44,18 +42,14 @@ impl Conn {
     ) -> Result<(Filling, Duration), Error> {
         match self {
             Self::Postgres(store, conn) => {
-                let (filling, ()) = tokio::try_join!(
-                    async { from_postgres(postgres(store, conn).await?, target, waiting, filling).await },
-                    async {
-                        if let Some(delete) = delete {
-                            let target = target.to_owned();
-                            let delete =
-                                query!(|conn: Db| sql_query(delete).bind::<Text, _>(target).execute(conn).await);
-                            store.write(delete).await?;
-                        }
-                        Ok(())
+                let conn = postgres(store, conn).await?;
+                let deleted = async {
+                    if let Some(delete) = delete {
+                        conn.execute_typed(&delete, &[(&target, Type::TEXT)]).await?;
                     }
-                )?;
+                    Ok(())
+                };
+                let (filling, ()) = tokio::try_join!(from_postgres(conn, target, waiting, filling), deleted)?;
                 Ok((filling, Duration::ZERO))
             }
             Self::Sqlite(file) => {
